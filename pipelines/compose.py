@@ -1,0 +1,93 @@
+"""Composes conf/ into params.yaml, to the same bytes as `dvc exp run` does."""
+
+import argparse
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from modelmill.errors import ModelmillError
+from modelmill.files import sha256, write_json, write_text
+from modelmill.params import parse, read_yaml, yaml_data
+from pipelines import run
+
+PARAMS = Path("params.yaml")
+MEMORY = Path(".dvc/tmp/composed.json")  # the overrides that made params.yaml
+
+
+def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
+    """The text of params.yaml for these Hydra overrides (``profile=full``, ``seed=2``, ...)."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        with initialize_config_dir(str(conf.absolute()), version_base=None):
+            config = hydra_compose("config", overrides)
+            OmegaConf.resolve(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ModelmillError(f"conf: {' '.join(str(error).split())}") from None
+    return OmegaConf.to_yaml(config)
+
+
+def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:
+    """One line for each key whose value differs, `expected` being what conf/ says."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for name in {**expected, **actual}:
+            inner = f"{key}.{name}" if key else str(name)
+            if name not in actual:
+                yield f"{inner}: only in conf/"
+            elif name not in expected:
+                yield f"{inner}: only in params.yaml"
+            else:
+                yield from differences(expected[name], actual[name], inner)
+    elif expected != actual:
+        yield f"{key}: conf/ says {expected!r}, params.yaml says {actual!r}"
+
+
+def check() -> None:
+    """Raises ModelmillError, naming every key that differs, if params.yaml is stale.
+
+    params.yaml is held against conf/ under the overrides it was composed with, or, where it came
+    with the repository, under its own profile. In an experiment DVC has just composed it itself.
+    """
+    if "DVC_EXP_NAME" in os.environ:
+        return
+    actual = read_yaml(PARAMS)
+    overrides = [f"profile={actual['profile']}"] if "profile" in actual else []
+    if MEMORY.exists():
+        memory = json.loads(MEMORY.read_text(encoding="utf-8"))
+        if memory["params"] == sha256(PARAMS):
+            overrides = memory["overrides"]
+    stale = list(differences(yaml_data(compose(overrides)), actual))
+    if stale:
+        raise ModelmillError(
+            "params.yaml is stale, it is not what conf/ composes to:\n  "
+            + "\n  ".join(stale)
+            + f"\nRun: python -m pipelines.compose {shlex.join(overrides)}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.compose", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; say what differs")
+    parser.add_argument("--stamp", type=Path, help="with --check: a file to write when all is well")
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as profile=full seed=2")
+    arguments = parser.parse_args()
+    if arguments.check:
+        check()
+        if arguments.stamp:
+            write_text(arguments.stamp, "params.yaml is what conf/ composes to\n")
+        return
+    text = compose(arguments.overrides)
+    parse(yaml_data(text))
+    write_text(PARAMS, text)
+    write_json(MEMORY, {"params": sha256(PARAMS), "overrides": arguments.overrides})
+
+
+if __name__ == "__main__":
+    run(main)

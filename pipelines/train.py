@@ -1,0 +1,44 @@
+"""Stage train: one model's weights, card and history in data/models/NAME."""
+
+import argparse
+import importlib
+import time
+from pathlib import Path
+
+from modelmill import params
+from modelmill.files import replacing_folder
+from pipelines import run
+
+SETTINGS = {"dataset", "task", "arch", "net", "fit"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__)
+    parser.add_argument("model", help="a key of `models` in params.yaml")
+    name = parser.parse_args().model
+    everything = params.load()
+    entry = params.choose(everything.models, name, "models")
+
+    from modelmill import artifacts, runtime, tracking
+    from modelmill.datasets import processed
+
+    data = processed.load(Path("data/processed", entry.dataset))
+    settings = {"model": name, "seed": everything.seed, **entry.model_dump(include=SETTINGS)}
+    with tracking.Recorder() as recorder:
+        runtime.start(everything.seed, entry.fit.shards)
+        from modelmill.training.session import train
+
+        task = importlib.import_module(f"modelmill.tasks.{entry.task}")
+        spec = task.spec(data.meta, entry.fit)
+        model = artifacts.build(settings, spec)
+        card = artifacts.card(settings, spec, data.digest, model)
+        recorder.start(card, everything.profile, entry.about)
+        began = time.monotonic()
+        history = train(model, task, settings, entry.fit, data, recorder.row)
+        recorder.end(seconds=time.monotonic() - began)
+        with replacing_folder(Path("data/models", name)) as folder:
+            artifacts.save(folder, model, card, history)
+
+
+if __name__ == "__main__":
+    run(main)

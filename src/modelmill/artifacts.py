@@ -1,0 +1,123 @@
+"""A trained model on disk: weights, the card that says how to rebuild it, its history.
+
+model.weights.h5 and history.csv hold results, model.json holds everything the training was made
+from, so that evaluation, sampling and tracking need nothing else.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from modelmill.errors import ModelmillError
+from modelmill.files import write_json
+from modelmill.models import Spec
+from modelmill.params import PACKAGE, part
+
+if TYPE_CHECKING:
+    import keras
+
+WEIGHTS, CARD, HISTORY = "model.weights.h5", "model.json", "history.csv"
+EVALUATION = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model was trained from.
+
+    Attributes:
+        settings: model (its name), seed, dataset, task, arch, net and fit, as in params.yaml.
+        spec: shapes of one input and one output.
+        data: digest of the prepared data.
+        fingerprint: of all of the above and of the code that trained.
+        parameters: number of trained values.
+    """
+
+    settings: dict[str, Any]
+    spec: Spec
+    data: str
+    fingerprint: str
+    parameters: int
+
+
+def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") -> Card:
+    """The card of a model about to be trained on data with that digest."""
+    return Card(settings, spec, data, fingerprint(settings, data), model.count_params())
+
+
+def fingerprint(settings: Mapping[str, Any], data: str) -> str:
+    """Hex digest that two trainings share if and only if the same result is to be expected.
+
+    It covers the settings, the digest of the data, and the code that a training runs through.
+    """
+    digest = hashlib.sha256(json.dumps([settings, data], sort_keys=True).encode())
+    own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
+    shared = [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py"), PACKAGE / "runtime.py"]
+    for path in own + sorted(shared):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def save(folder: Path, model: "keras.Model", card: Card, history: list[dict[str, float]]) -> None:
+    """Writes the three files, the same bytes for the same training."""
+    model.save_weights(folder / WEIGHTS)
+    write_json(folder / CARD, asdict(card))
+    pd.DataFrame(history).to_csv(folder / HISTORY, index=False, float_format="%.9g")
+
+
+def read_card(folder: Path) -> Card:
+    """Reads model.json.
+
+    Raises:
+        ModelmillError: there is no trained model in `folder`, or its card is damaged.
+    """
+    try:
+        fields = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        spec = Spec(tuple(fields["spec"]["inputs"]), fields["spec"]["outputs"])
+        return Card(**{**fields, "spec": spec})
+    except FileNotFoundError:
+        raise ModelmillError(
+            f"no trained model in {folder}: run `dvc repro train@{folder.name}`"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelmillError(f"{folder / CARD} is damaged: {error}") from None
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """Reads history.csv: a row per lap."""
+    return pd.read_csv(folder / HISTORY)
+
+
+def save_evaluation(figures: Path, card: Card, metrics: Mapping[str, float]) -> None:
+    """Writes evaluation.json beside the figures: which training the metrics are of."""
+    write_json(figures / EVALUATION, {"fingerprint": card.fingerprint, "metrics": dict(metrics)})
+
+
+def read_evaluation(figures: Path, card: Card) -> dict[str, float] | None:
+    """The metrics of the model that `card` describes, None if it has not been evaluated."""
+    try:
+        found = json.loads((figures / EVALUATION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found["metrics"] if found["fingerprint"] == card.fingerprint else None
+
+
+def build(settings: Mapping[str, Any], spec: Spec) -> "keras.Model":
+    """An untrained model of the architecture in `settings`, for other shapes if need be."""
+    arch = part("models", settings["arch"], "arch")
+    return arch.build(arch.Net.model_validate(settings["net"]), spec)
+
+
+def restore(folder: Path, spec: Spec | None = None) -> "keras.Model":
+    """The trained model in `folder`, rebuilt for `spec` if that differs from its own."""
+    card = read_card(folder)
+    model = build(card.settings, spec or card.spec)
+    try:
+        model.load_weights(folder / WEIGHTS)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelmillError(f"{folder / WEIGHTS} does not fit {CARD}: {error}") from None
+    return model

@@ -1,0 +1,62 @@
+"""Fisher's iris as scikit-learn ships it (iris.csv: a header, then 4 measures and a class)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from modelmill.datasets.processed import describe
+from modelmill.errors import ModelmillError
+from modelmill.params import PositiveInt, Section
+
+FILE = "iris.csv"
+
+
+class Options(Section):
+    """The first `rows` rows, of which `test_fraction` (rounded up) are held out."""
+
+    rows: PositiveInt
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
+    split_seed: int
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Returns float32 measures in cm [rows, 4], uint8 classes [rows], and the classes' names.
+
+    Raises:
+        ModelmillError: the file is not of this form.
+    """
+    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    try:
+        rows, columns, *names = header.split(",")
+        table = np.loadtxt(lines, delimiter=",", ndmin=2)
+        if table.shape != (int(rows), int(columns) + 1):
+            raise ValueError(f"{table.shape} values where the header announces {rows} x {columns}")
+        classes = table[:, -1].astype(np.uint8)
+        if np.any(classes != table[:, -1]) or classes.max() >= len(names):
+            raise ValueError(f"a class outside 0..{len(names) - 1}")
+    except ValueError as error:
+        raise ModelmillError(f"{path}: not an iris table: {error}") from None
+    return table[:, :-1].astype(np.float32), classes, names
+
+
+def prepare(raw: Path, out: Path, options: Options) -> None:
+    """Writes x float32 [rows, 4] and y uint8 [rows], in scikit-learn's order of a split.
+
+    The permutation is that of ``train_test_split(test_size=..., random_state=split_seed)``:
+    the held-out rows come first in it.
+    """
+    x, y, names = read(raw / FILE)
+    order = np.random.RandomState(options.split_seed).permutation(options.rows)
+    held_out = int(np.ceil(options.rows * options.test_fraction))
+    np.save(out / "x.npy", x[order])
+    np.save(out / "y.npy", y[order])
+    describe(
+        out,
+        {"test": (0, held_out), "train": (held_out, options.rows)},
+        input_shape=[4],
+        outputs=len(names),
+        class_names=names,
+        scale=1.0,
+    )

@@ -1,0 +1,32 @@
+"""Noisy points of a straight line (line.csv, columns x and y)."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from modelmill.datasets.processed import describe
+from modelmill.params import PositiveInt, Section
+
+FILE = "line.csv"
+
+
+class Options(Section):
+    """y = slope x + intercept + N(0, noise), x `even`ly spaced or `random` in [low, high]."""
+
+    points: PositiveInt
+    x: Literal["even", "random"]
+    low: float
+    high: float
+    slope: float
+    intercept: float
+    noise: Annotated[float, Field(ge=0)]
+
+
+def prepare(raw: Path, out: Path, options: Options) -> None:
+    """Writes x, y float32 [points, 1]; all points are for training, as the tutorials have it."""
+    points = np.loadtxt(raw / FILE, np.float32, delimiter=",", skiprows=1, ndmin=2)
+    np.save(out / "x.npy", points[:, :1])
+    np.save(out / "y.npy", points[:, 1:])
+    describe(out, {"train": (0, len(points))}, input_shape=[1], outputs=1, scale=1.0)

@@ -1,0 +1,101 @@
+"""MNIST: IDX files of images and labels (http://yann.lecun.com/exdb/mnist/, "file formats")."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from modelmill.datasets.processed import describe
+from modelmill.errors import ModelmillError
+from modelmill.params import Section
+
+GZIP_MAGIC = b"\x1f\x8b"
+UNSIGNED_BYTE = 8
+
+
+class Options(Section):
+    """How many of the first training examples are set aside for validation."""
+
+    validation: Annotated[int, Field(ge=1)]
+
+
+def parse_idx(data: bytes, name: str = "IDX data") -> np.ndarray:
+    """The uint8 array of an IDX file, gzip-compressed or not.
+
+    The file is two zero bytes, the type (8: unsigned byte), the number of axes, each axis as a
+    big-endian 32-bit number, and the values, last axis fastest.
+
+    Raises:
+        ModelmillError: wrong magic number, or fewer or more bytes than announced.
+    """
+    if data.startswith(GZIP_MAGIC):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ModelmillError(f"{name}: damaged gzip file: {error}") from None
+    if len(data) < 4 or data[:3] != bytes([0, 0, UNSIGNED_BYTE]) or not data[3]:
+        raise ModelmillError(f"{name}: not an IDX file of unsigned bytes (starts {data[:4].hex()})")
+    axes = data[3]
+    start = 4 + 4 * axes
+    if len(data) < start:
+        raise ModelmillError(f"{name}: ends within its header")
+    shape = struct.unpack_from(f">{axes}I", data, 4)
+    if len(data) - start != math.prod(shape):
+        raise ModelmillError(
+            f"{name}: {len(data) - start:,} values where the header announces {math.prod(shape):,}"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def format_idx(array: np.ndarray) -> bytes:
+    """The IDX file of a uint8 array: the inverse of `parse_idx`."""
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, UNSIGNED_BYTE, array.ndim, *array.shape)
+    return header + array.tobytes()
+
+
+def read_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 [n, rows, columns] and labels uint8 [n] of ``PREFIX-...-ubyte``.
+
+    Raises:
+        ModelmillError: files that are damaged, do not belong together, or hold labels beyond 9.
+    """
+    arrays = []
+    for kind in ("images-idx3", "labels-idx1"):
+        path = folder / f"{prefix}-{kind}-ubyte"
+        arrays.append(parse_idx(path.read_bytes(), path.name))
+    images, labels = arrays
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise ModelmillError(f"{prefix}: images {images.shape} and labels {labels.shape} disagree")
+    if labels.max(initial=0) > 9:
+        raise ModelmillError(f"{prefix}: a label is {labels.max()}, the largest digit is 9")
+    return images, labels
+
+
+def prepare(raw: Path, out: Path, options: Options) -> None:
+    """Writes x uint8 [n, 28, 28] and y uint8 [n]: validation, training, then test examples.
+
+    `scale` in meta.json takes a pixel to [0, 1].
+    """
+    train, test = read_pair(raw, "train"), read_pair(raw, "t10k")
+    count, first = len(train[0]), options.validation
+    if first >= count:
+        raise ModelmillError(f"validation ({first}) leaves nothing of {count} training examples")
+    for name, parts in zip("xy", zip(train, test, strict=True), strict=True):
+        np.save(out / f"{name}.npy", np.concatenate(parts))
+    describe(
+        out,
+        {
+            "validation": (0, first),
+            "train": (first, count),
+            "test": (count, count + len(test[0])),
+        },
+        input_shape=list(train[0].shape[1:]),
+        outputs=10,
+        class_names=[str(digit) for digit in range(10)],
+        scale=1 / 255,
+    )

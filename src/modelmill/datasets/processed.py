@@ -1,0 +1,91 @@
+"""Prepared data: arrays (.npy, memory-mapped) and named row ranges of them (meta.json).
+
+All arrays of a data set share their first axis. A split is a range of that axis, so that a
+corpus is stored once, however it is divided.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelmill.errors import ModelmillError
+from modelmill.files import sha256, write_json
+
+META = "meta.json"
+VOCABULARY = "vocabulary.json"
+
+
+@dataclass(frozen=True)
+class Processed:
+    """A prepared data set; `arrays` are read-only views of the files."""
+
+    folder: Path
+    meta: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    def split(self, name: str) -> dict[str, np.ndarray]:
+        """The rows of split `name` of every array.
+
+        Raises:
+            ModelmillError: the data set has no such split.
+        """
+        if name not in self.meta["splits"]:
+            raise ModelmillError(f"no split '{name}', only {', '.join(self.meta['splits'])}")
+        start, stop = self.meta["splits"][name]
+        return {key: array[start:stop] for key, array in self.arrays.items()}
+
+    def vocabulary(self) -> list[str]:
+        """The tokens of a text, each at the place of its id."""
+        return json.loads((self.folder / VOCABULARY).read_text(encoding="utf-8"))["tokens"]
+
+    @property
+    def digest(self) -> str:
+        """Identifies the content: a hash over the arrays' own hashes and the splits."""
+        return self.meta["digest"]
+
+
+def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> None:
+    """Writes meta.json for the .npy files in `out`.
+
+    Args:
+        splits: the [start, stop) rows of each split.
+        facts: whatever else models and figures need (classes, vocabulary size, scale, ...).
+    """
+    files = sorted(out.glob("*.npy"))
+    meta = {
+        **facts,
+        "splits": {name: list(bounds) for name, bounds in splits.items()},
+        "arrays": {
+            path.stem: {
+                "shape": list((array := np.load(path, mmap_mode="r")).shape),
+                "dtype": str(array.dtype),
+            }
+            for path in files
+        },
+        "digest": sha256(*files),
+    }
+    write_json(out / META, meta)
+
+
+def load(folder: Path) -> Processed:
+    """Opens what `describe` described; arrays are memory-mapped and never unpickled.
+
+    Raises:
+        ModelmillError: a file is missing, damaged, or not what meta.json says.
+    """
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in meta["arrays"]
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelmillError(f"{folder} is not a prepared data set: {error}") from None
+    for name, array in arrays.items():
+        if list(array.shape) != meta["arrays"][name]["shape"]:
+            raise ModelmillError(f"{folder / name}.npy: shape {array.shape} differs from {META}")
+    return Processed(folder, meta, arrays)

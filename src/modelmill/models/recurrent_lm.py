@@ -1,0 +1,57 @@
+"""Recurrent language model: embedding, stacked recurrent layers, softmax over the vocabulary.
+
+With LSTM cells this is the model of Zaremba, Sutskever and Vinyals 2014.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from modelmill.models import Spec
+from modelmill.params import Constant, Initializer, PositiveInt, Probability, Section
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Net(Section):
+    """`dropout` acts on the inputs of every layer and of the softmax, never along time."""
+
+    cell: Literal["rnn", "gru", "lstm"]
+    forget_bias: float = 0.0
+    embedding: PositiveInt
+    units: PositiveInt
+    layers: PositiveInt
+    dropout: Probability = 0.0
+    initializer: Initializer
+    bias_initializer: Initializer = Constant(name="constant", value=0.0)
+
+
+def build(net: Net, spec: Spec) -> "keras.Model":
+    """Tokens [batch, steps] and state -> logits [batch, steps, vocabulary] and state."""
+    import keras
+
+    from modelmill.layers.initial import initializer
+    from modelmill.layers.recurrent import STATES, Recurrent
+
+    per_layer = STATES[net.cell]
+    tokens = keras.Input(spec.inputs, dtype="int32")
+    states = [keras.Input((net.units,)) for _ in range(per_layer * net.layers)]
+    x = keras.layers.Embedding(
+        spec.outputs, net.embedding, embeddings_initializer=initializer(net.initializer)
+    )(tokens)
+    new_states = []
+    for layer in range(net.layers):
+        x = keras.layers.Dropout(net.dropout)(x)
+        x, *state = Recurrent(
+            net.cell,
+            net.units,
+            net.forget_bias,
+            initializer(net.initializer),
+            initializer(net.bias_initializer),
+        )(x, states[per_layer * layer : per_layer * (layer + 1)])
+        new_states += state
+    logits = keras.layers.Dense(
+        spec.outputs,
+        kernel_initializer=initializer(net.initializer),
+        bias_initializer=initializer(net.bias_initializer),
+    )(keras.layers.Dropout(net.dropout)(x))
+    return keras.Model([tokens, *states], [logits, *new_states])

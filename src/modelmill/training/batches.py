@@ -1,0 +1,115 @@
+"""Batches cut inside the compiled loop: shuffled examples, or windows of a long sequence.
+
+A pass over the data has `steps` batches. The loop asks `load` on the host for what a run of them
+needs, and `batch` in the graph for each.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from modelmill.datasets.streams import Streams
+from modelmill.errors import ModelmillError
+from modelmill.params import Fit
+
+
+class Batches(Protocol):
+    """One pass is `steps` batches with `predictions` targets in all."""
+
+    steps: int
+    predictions: int
+    signature: tf.TensorSpec
+
+    def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
+        """What `batch` needs for batches `first` to `first + count` of a pass."""
+
+    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Inputs and targets of the batch `index` places after the first one loaded."""
+
+
+class Examples:
+    """Independent examples, kept on the device, in a new order each epoch.
+
+    The order is a pseudo-random permutation computed place by place from the seed and the epoch,
+    so that nothing needs to be stored to go on from any step.
+
+    Args:
+        x, y: inputs and targets; integers are scaled, targets kept as they are.
+        scale: factor that takes `x` to the range the models see.
+        seed: of the order; None keeps the data's own.
+        keep_rest: whether the examples that do not fill a batch make a last, smaller one.
+    """
+
+    signature = tf.TensorSpec([2], tf.int64)
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        scale: float,
+        batch_size: int,
+        seed: int | None,
+        keep_rest: bool,
+    ) -> None:
+        self.x, self.y, self.scale = tf.constant(x), tf.constant(y), scale
+        self.batch_size, self.seed = batch_size, seed
+        self.steps = (len(x) + (batch_size - 1 if keep_rest else 0)) // batch_size
+        self.predictions = len(x) if keep_rest else self.steps * batch_size
+        if not self.steps:
+            raise ModelmillError(f"{len(x)} examples do not fill one batch of {batch_size}")
+
+    def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
+        return tf.constant([epoch, first], tf.int64)
+
+    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        start = (loaded[1] + tf.cast(index, tf.int64)) * self.batch_size
+        rows = start + tf.range(self.batch_size, dtype=tf.int64)
+        if self.predictions % self.batch_size:
+            rows = rows[: self.predictions - start]
+        if self.seed is not None:
+            last = tf.constant(len(self.x) - 1, tf.int64)
+            key = tf.stack([tf.constant(self.seed, tf.int64), loaded[0], 0])
+            rows = tf.random.experimental.index_shuffle(rows, tf.cast(key, tf.int32), last)
+        x, y = tf.gather(self.x, rows), tf.gather(self.y, rows)
+        if not x.dtype.is_floating:
+            x = tf.cast(x, tf.float32) * self.scale
+        return x, tf.cast(y, tf.int32) if y.dtype.is_integer else y
+
+
+class Windows:
+    """Windows of parallel streams over one sequence of tokens, in order.
+
+    Only what a run of windows needs is read from the (memory-mapped) tokens.
+    """
+
+    def __init__(self, tokens: np.ndarray, batch_size: int, num_steps: int) -> None:
+        self.streams = Streams(tokens, batch_size, num_steps)
+        self.steps = self.streams.windows
+        self.predictions = self.steps * batch_size * num_steps
+        self.signature = tf.TensorSpec([batch_size, None], tf.int32)
+
+    def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
+        return tf.constant(self.streams.block(first, count).astype(np.int32))
+
+    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        shape = [self.streams.batch_size, self.streams.num_steps]
+        start = index * self.streams.num_steps
+        return tf.slice(loaded, [0, start], shape), tf.slice(loaded, [0, start + 1], shape)
+
+
+def training(arrays: Mapping[str, np.ndarray], scale: float, fit: Fit, seed: int) -> Batches:
+    """Batches to train on, as `fit` wants them."""
+    if fit.num_steps:
+        return Windows(arrays["tokens"], fit.batch_size, fit.num_steps)
+    order = seed if fit.shuffle else None
+    return Examples(arrays["x"], arrays["y"], scale, fit.batch_size, order, keep_rest=False)
+
+
+def validation(arrays: Mapping[str, np.ndarray], scale: float, fit: Fit) -> Batches:
+    """Batches to measure on: every example once, or the streams that training would read."""
+    if fit.num_steps:
+        return Windows(arrays["tokens"], fit.batch_size, fit.num_steps)
+    size = max(fit.batch_size, 500)
+    return Examples(arrays["x"], arrays["y"], scale, size, None, keep_rest=True)

@@ -1,0 +1,224 @@
+"""The training loop: compiled calls of about a second, and a measurement between laps of them.
+
+A call runs as many steps as fit into a second; batches are cut, shuffled and learnt from inside
+the graph. How the steps are divided into calls never changes the result. A batch is split into
+shards that run side by side, a thread each, and their gradients are added.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modelmill.errors import ModelmillError
+from modelmill.params import Fit
+from modelmill.tasks import Task
+from modelmill.training import optimizers
+from modelmill.training.batches import Batches
+from modelmill.training.schedules import learning_rates
+
+CALL_SECONDS = 0.7
+Row = dict[str, float]
+State = list[tf.Tensor]
+
+
+class Trainer:
+    """Trains `model` for `task` as `fit` says.
+
+    Args:
+        model: its recurrent state, if any, is its inputs and outputs after the first.
+        train, validation: batches to learn from and to measure on.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        task: Task | ModuleType,
+        fit: Fit,
+        train: Batches,
+        validation: Batches | None = None,
+    ) -> None:
+        self.model, self.task, self.fit = model, task, fit
+        self.train, self.validation = train, validation
+        self.steps = fit.length.steps(train.steps)
+        self.predictions_per_step = fit.batch_size * (fit.num_steps or 1)
+        scales = {
+            "mean": 1 / self.predictions_per_step,
+            "sum_over_steps": 1 / fit.batch_size,
+            "sum": 1.0,
+        }
+        self.loss_scale = scales[fit.reduction]
+        self.variables = [variable.value for variable in model.trainable_variables]
+        self.update, self.slots = optimizers.build(fit.optimizer, self.variables)
+        self.train_pace, self.validation_pace = Pace(), Pace()
+        self._train = tf.function(self._train_steps).get_concrete_function(
+            train.signature, tf.TensorSpec([None], tf.float32), self._zero_state()
+        )
+        if validation:
+            self._score = tf.function(self._score_steps).get_concrete_function(
+                validation.signature, tf.TensorSpec([], tf.int32), self._zero_state()
+            )
+
+    def run(self, on_call: Callable[[int, Row], None]) -> Iterator[Row]:
+        """Trains to the end, yielding measurements after each lap.
+
+        Args:
+            on_call: told after each compiled call the steps done so far and the call's metrics.
+
+        A lap is `fit.validate_every` steps, or what is left of the epoch. A row holds the step,
+        the epoch (with a fraction), the learning rate, the lap's mean training metrics, and
+        those of the validation data under names that start with ``validation_``.
+
+        Raises:
+            ModelmillError: the loss stopped being a finite number.
+        """
+        per_epoch = self.train.steps
+        step, state = 0, self._zero_state()
+        while step < self.steps:
+            epoch, first = divmod(step, per_epoch)
+            if first == 0:
+                state = self._zero_state()
+            left = min(per_epoch - first, self.steps - step)
+            count = min(self.fit.validate_every or left, left)
+            scores = []
+            for start, steps in self.train_pace.calls(count):
+                rates = learning_rates(self.fit, step + start, steps, per_epoch)
+                loaded = self.train.load(epoch, first + start, steps)
+                score, state = self._train(loaded, tf.constant(rates), state)
+                scores.append(score.numpy())
+                self._check_finite(scores[-1], step + start)
+                done = step + start + steps
+                on_call(done, self._metrics(scores[-1:], steps * self.predictions_per_step))
+            step += count
+            row: Row = {
+                "step": step,
+                "epoch": step / per_epoch,
+                "learning_rate": float(rates[-1]),
+                **self._metrics(scores, count * self.predictions_per_step),
+            }
+            if self.validation:
+                for name, value in self.validate().items():
+                    row[f"validation_{name}"] = value
+            yield row
+
+    def validate(self) -> Row:
+        """The task's metrics over all of the validation batches."""
+        assert self.validation
+        state, scores = self._zero_state(), []
+        for first, count in self.validation_pace.calls(self.validation.steps):
+            loaded = self.validation.load(0, first, count)
+            score, state = self._score(loaded, tf.constant(count), state)
+            scores.append(score.numpy())
+        return self._metrics(scores, self.validation.predictions)
+
+    # --- in the graph ----------------------------------------------------------------------
+
+    def _train_steps(
+        self, loaded: tf.Tensor, rates: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """One step for each of `rates`; returns each step's score [steps, k] and the state."""
+        count = tf.size(rates)
+        scores = tf.TensorArray(tf.float32, count)
+        for index in tf.range(count):
+            x, y = self.train.batch(loaded, index)
+            score, gradients, state = self._learn(x, y, state)
+            self.update(optimizers.clip(gradients, self.fit.clip_norm), rates[index])
+            scores = scores.write(index, score)
+        return scores.stack(), state
+
+    def _learn(
+        self, x: tf.Tensor, y: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, list[tf.Tensor], State]:
+        """Score, gradients and new state of a batch, added up over its shards."""
+        scores, gradients, states = [], [], []
+        for part in self._shards(x, y, state):
+            with tf.GradientTape() as tape:
+                score, new_state = self._forward(*part, training=True)
+                loss = score[0] * self.loss_scale
+            scores.append(score)
+            gradients.append(tape.gradient(loss, self.variables))
+            states.append(new_state)
+        added = [
+            tf.add_n([tf.convert_to_tensor(g) for g in parts])
+            for parts in zip(*gradients, strict=True)
+        ]
+        return tf.add_n(scores), added, _joined(states)
+
+    def _score_steps(
+        self, loaded: tf.Tensor, count: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """As `_train_steps`, without learning."""
+        assert self.validation
+        totals = tf.TensorArray(tf.float32, count)
+        for index in tf.range(count):
+            x, y = self.validation.batch(loaded, index)
+            parts = [self._forward(*part, False) for part in self._shards(x, y, state)]
+            totals = totals.write(index, tf.add_n([score for score, _ in parts]))
+            state = _joined([new_state for _, new_state in parts])
+        return totals.stack(), state
+
+    def _forward(
+        self, x: tf.Tensor, y: tf.Tensor, state: State, training: bool
+    ) -> tuple[tf.Tensor, State]:
+        outputs = self.model([x, *state] if state else x, training=training)
+        logits, *new_state = outputs if state else [outputs]
+        return self.task.score(logits, y), new_state
+
+    def _shards(
+        self, x: tf.Tensor, y: tf.Tensor, state: State
+    ) -> Iterator[tuple[tf.Tensor, tf.Tensor, State]]:
+        shards = self.fit.shards
+        if shards == 1:
+            return iter([(x, y, state)])
+        batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+        sizes = [batch // shards] * (shards - 1)
+        sizes.append(batch - sum(sizes))
+        xs, ys, *states = (tf.split(tensor, sizes, num=shards) for tensor in (x, y, *state))
+        return zip(xs, ys, [list(parts) for parts in zip(*states)] or [[]] * shards)
+
+    # --- on the host -----------------------------------------------------------------------
+
+    def _zero_state(self) -> State:
+        return [tf.zeros([self.fit.batch_size, *i.shape[1:]]) for i in self.model.inputs[1:]]
+
+    def _metrics(self, scores: list[np.ndarray], predictions: int) -> Row:
+        total = np.concatenate(scores).astype(np.float64).sum(axis=0)
+        return self.task.metrics((total / predictions).tolist())
+
+    def _check_finite(self, scores: np.ndarray, first: int) -> None:
+        wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if len(wrong):
+            raise ModelmillError(
+                f"the loss became {scores[wrong[0], 0]} at step {first + wrong[0] + 1:,}: "
+                "try a smaller fit.learning_rate, or fit.clip_norm"
+            )
+
+
+class Pace:
+    """Divides steps into calls that each take about `CALL_SECONDS`."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+    def calls(self, total: int) -> Iterator[tuple[int, int]]:
+        """Yields first step and number of steps; the caller's time between is what it measures."""
+        first = 0
+        while first < total:
+            count = min(self.count, total - first)
+            began = time.perf_counter()
+            yield first, count
+            first += count
+            growth = min(CALL_SECONDS / max(time.perf_counter() - began, 1e-9), 8.0)
+            if count == self.count:
+                self.count = max(1, math.floor(count * growth))
+
+
+def _joined(states: list[State]) -> State:
+    """The states of all shards as those of the whole batch."""
+    if len(states) == 1:
+        return states[0]
+    return [tf.concat(parts, axis=0) for parts in zip(*states, strict=True)]
