@@ -47,15 +47,17 @@ def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
         for axes, metric in zip(
             np.atleast_1d(figure.subplots(1, len(metrics))), metrics, strict=True
         ):
-            marker = "o" if len(history) < 30 else ""
-            axes.plot(history.epoch, history[metric], marker, ls="-", color=BLUE, label="training")
+            marker = "o" if len(history) < 30 else None
+            axes.plot(
+                history.epoch, history[metric], "-", marker=marker, color=BLUE, label="training"
+            )
             shown = [history[metric]]
             if (validation := f"validation_{metric}") in history:
                 axes.plot(
                     history.epoch,
                     history[validation],
-                    marker,
-                    ls="--",
+                    "--",
+                    marker=marker,
                     color=ORANGE,
                     label="validation",
                 )

@@ -39,11 +39,11 @@ def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndar
     def run(ids: tf.Tensor, state: list[tf.Tensor]) -> tf.Tensor:
         losses = tf.TensorArray(tf.float32, windows)
         for index in tf.range(windows):
-            start = index * window
-            logits, *state = model([ids[None, start : start + window], *state], training=False)
-            targets = ids[None, start + 1 : start + window + 1]
-            found = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-            losses = losses.write(index, found[0])
+            inputs = tf.slice(ids, [index * window], [window])
+            targets = tf.slice(ids, [index * window + 1], [window])
+            logits, *state = model([inputs[None], *state], training=False)
+            found = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits[0])
+            losses = losses.write(index, found)
         return losses.concat()
 
     return run(tf.constant(padded), _zero_state(model))[:count].numpy()

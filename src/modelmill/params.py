@@ -292,7 +292,7 @@ def parse(value: Any) -> Params:
     Raises:
         ModelmillError: one line that names the key at fault, and the nearest valid one.
     """
-    params = _validate(Params, value, "")
+    params = validate(Params, value, "")
     datasets = {name: _typed_dataset(name, entry) for name, entry in params.datasets.items()}
     models = {name: _typed_model(name, entry, datasets) for name, entry in params.models.items()}
     return params.model_copy(update={"datasets": datasets, "models": models})
@@ -352,7 +352,7 @@ def _typed_dataset(name: str, entry: Dataset) -> Dataset:
     where = f"datasets.{name}"
     _check_name(where, name)
     reader = part("datasets", entry.reader, f"{where}.reader")
-    options = _validate(reader.Options, entry.options, f"{where}.options")
+    options = validate(reader.Options, entry.options, f"{where}.options")
     return entry.model_copy(update={"options": options})
 
 
@@ -368,8 +368,8 @@ def _typed_model(name: str, entry: Model, datasets: Iterable[str]) -> Model:
         raise ModelmillError(f"{where}.fit.num_steps {needs} for task '{entry.task}'")
     return entry.model_copy(
         update={
-            "net": _validate(arch.Net, entry.net, f"{where}.net"),
-            "eval": _validate(evaluation.Eval, entry.eval, f"{where}.eval"),
+            "net": validate(arch.Net, entry.net, f"{where}.net"),
+            "eval": validate(evaluation.Eval, entry.eval, f"{where}.eval"),
         }
     )
 
@@ -392,9 +392,10 @@ def _nearest(name: object, valid: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; choose from {', '.join(choices)}"
 
 
-def _validate(schema: type[S], value: object, where: str) -> S:
+def validate(schema: type[S], value: object, where: str) -> S:
+    """`value` as a `schema`; an error names the key at fault below `where`."""
     try:
-        return schema.model_validate(value)
+        return schema.modelvalidate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))

@@ -20,6 +20,20 @@ def _hidden(names: tuple[str, ...]) -> Iterator[None]:
             del sys.modules[name]
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Drops what TensorFlow's C++ parts write to standard error before they can be configured."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def start(seed: int, shards: int = 1) -> None:
     """Imports TensorFlow and makes every run with the same seed give the same bytes.
 
@@ -29,10 +43,11 @@ def start(seed: int, shards: int = 1) -> None:
             among them.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _hidden(UNUSED_BY_KERAS):
+    with _quiet(), _hidden(UNUSED_BY_KERAS):
         import keras
         import tensorflow as tf
 
+        tf.config.list_physical_devices()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     tf.config.threading.set_inter_op_parallelism_threads(shards)
     tf.config.threading.set_intra_op_parallelism_threads(max(1, (cores or 1) // shards))

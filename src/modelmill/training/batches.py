@@ -70,7 +70,7 @@ class Examples:
             rows = rows[: self.predictions - start]
         if self.seed is not None:
             last = tf.constant(len(self.x) - 1, tf.int64)
-            key = tf.stack([tf.constant(self.seed, tf.int64), loaded[0], 0])
+            key = tf.stack([tf.constant(self.seed, tf.int64), loaded[0]])
             rows = tf.random.experimental.index_shuffle(rows, tf.cast(key, tf.int32), last)
         x, y = tf.gather(self.x, rows), tf.gather(self.y, rows)
         if not x.dtype.is_floating:

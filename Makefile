@@ -1,0 +1,51 @@
+# `make` lists what can be made. Everything runs in .venv, which `make setup` fills from the lock.
+PROFILE ?= quick
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+.DEFAULT_GOAL := help
+.PHONY: help setup repro results test check ui sync clean lock
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/installed ## make .venv and install the locked requirements
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
+	python -m pipelines.compose profile=$(PROFILE)
+	dvc repro
+	@python -m pipelines.results
+
+results: setup ## print the results table and put it into README.md
+	@python -m pipelines.results --readme README.md
+
+test: setup ## the whole test suite
+	pytest
+
+check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pipelines.compose --check
+	dvc stage list --all > /dev/null
+
+ui: setup ## compare runs in the browser, at http://127.0.0.1:5000
+	mlflow ui --host 127.0.0.1 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
+
+sync: setup ## complete MLflow's records from data/
+	python -m pipelines.sync
+
+clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
+	rm -rf .venv data/raw data/processed data/models data/figures data/params.checked
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+lock: ## pin the requirements anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --no-emit-index-url --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock

@@ -1,0 +1,27 @@
+"""Makes MLflow's records complete from data/: after a run-cache hit, `dvc pull`, or a lost database."""
+
+import argparse
+from pathlib import Path
+
+from modelmill import params
+from pipelines import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.sync", description=__doc__)
+    parser.add_argument("models", nargs="*", help="keys of `models`; all trained ones by default")
+    names = parser.parse_args().models
+    everything = params.load()
+    trained = [name for name in everything.models if Path("data/models", name).is_dir()]
+
+    from modelmill import tracking
+
+    client = tracking.connect()
+    for name in names or trained:
+        entry = params.choose(everything.models, name, "models")
+        added = tracking.record(client, name, everything.profile, entry.about)
+        print(f"{name}: {'recorded' if added else 'complete already'}")
+
+
+if __name__ == "__main__":
+    run(main)
