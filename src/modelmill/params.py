@@ -263,8 +263,8 @@ class Dataset(Section):
     reader: str
     generated: bool
     seed: int
-    files: dict[str, File] = {}
-    sources: list[Source] = []
+    files: dict[str, File]
+    sources: list[Source]
     options: Any
 
 
@@ -395,7 +395,7 @@ def _nearest(name: object, valid: Iterable[str]) -> str:
 def validate(schema: type[S], value: object, where: str) -> S:
     """`value` as a `schema`; an error names the key at fault below `where`."""
     try:
-        return schema.modelvalidate(value)
+        return schema.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))

@@ -125,7 +125,7 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     """Writes tokens.npy [characters] and vocabulary.json."""
     characters = encode_file(raw / FILE, out, options.encoding)
     length = len(np.load(out / TENSOR, mmap_mode="r"))
-    border = length - int(length * options.validation_fraction)
+    border = int(length * (1 - options.validation_fraction))
     describe(
         out,
         {"train": (0, border), "validation": (border, length)},
