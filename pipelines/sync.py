@@ -1,4 +1,4 @@
-"""Makes MLflow's records complete from data/: after a run-cache hit, `dvc pull`, or a lost database."""
+"""Completes MLflow's records from data/, after a run-cache hit, `dvc pull` or a lost database."""
 
 import argparse
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito 2008, distinguishable with any kind of colour blindness.
 BLUE, ORANGE, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#222222"
-STYLE = {
+STYLE: Any = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -22,11 +23,6 @@ STYLE = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
     "lines.linewidth": 2,
-}
-NAMES = {
-    "loss": "loss",
-    "accuracy": "accuracy",
-    "perplexity": "perplexity",
 }
 
 
@@ -118,12 +114,11 @@ def line_fit(
         axes = figure.subplots()
         axes.scatter(x, y, s=14, color=BLACK, alpha=0.5, label="data")
         ends = np.array([x.min(), x.max()])
-        for (label, slope, intercept), colour, dash in zip(
+        for (name, slope, intercept), colour, dash in zip(
             lines, (ORANGE, BLUE, GREEN), ("-", "--", ":"), strict=False
         ):
-            axes.plot(
-                ends, slope * ends + intercept, dash, color=colour, label=f"{label}: {slope:.4f} x + {intercept:.4f}"
-            )
+            label = f"{name}: {slope:.4f} x + {intercept:.4f}"
+            axes.plot(ends, slope * ends + intercept, dash, color=colour, label=label)
         axes.set(title=title, xlabel="x", ylabel="y")
         axes.xaxis.set_major_locator(MaxNLocator(7))
         axes.legend()

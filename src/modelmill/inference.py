@@ -1,7 +1,5 @@
 """What trained models compute: outputs for examples, losses of a text, new text."""
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 import tensorflow as tf

@@ -52,11 +52,11 @@ class Section(BaseModel):
 class Duration(NamedTuple):
     """A length of training as a person writes it: ``13 epochs`` or ``1000 steps``."""
 
-    count: int
+    number: int
     unit: Literal["epochs", "steps"]
 
     def steps(self, steps_per_epoch: int) -> int:
-        return self.count * (steps_per_epoch if self.unit == "epochs" else 1)
+        return self.number * (steps_per_epoch if self.unit == "epochs" else 1)
 
 
 def parse_duration(value: object) -> Duration:
@@ -70,7 +70,7 @@ def parse_duration(value: object) -> Duration:
 Length = Annotated[
     Duration,
     PlainValidator(parse_duration),
-    PlainSerializer(lambda duration: f"{duration.count} {duration.unit}"),
+    PlainSerializer(lambda duration: f"{duration.number} {duration.unit}"),
 ]
 
 # --- initial values ------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def _path(loc: tuple[int | str, ...], value: Any, kind: str) -> list[str]:
     """The keys in `loc` without the tags that pydantic adds for the branch of a union."""
     keys = []
     for key in loc:
-        if isinstance(value, dict) and key in value or isinstance(value, list):
+        if isinstance(value, list | dict) and (isinstance(value, list) or key in value):
             keys.append(str(key))
-            value = value[key]
+            value = value[key]  # type: ignore[index]
     return [*keys, str(loc[-1])] if kind == "missing" else keys

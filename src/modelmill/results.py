@@ -1,6 +1,7 @@
 """The table that holds every model's figure against its goal and the published one."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def table(models: Mapping[str, Model], metrics: Path) -> pd.DataFrame:
     for name, model in models.items():
         reference, path = model.reference, metrics / f"{name}.json"
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        value = found and found[reference.metric]
+        value = found[reference.metric] if found else math.nan
         rows.append(
             {
                 "model": name,

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 # Keras imports these if it finds them, for features not used here: 2 of the 4 seconds it takes.
 UNUSED_BY_KERAS = ("sklearn", "pandas", "matplotlib")
@@ -25,7 +26,7 @@ def _quiet() -> Iterator[None]:
     """Drops what TensorFlow's C++ parts write to standard error before they can be configured."""
     sys.stderr.flush()
     stderr = os.dup(2)
-    with open(os.devnull, "w") as nothing:
+    with Path(os.devnull).open("w") as nothing:
         os.dup2(nothing.fileno(), 2)
     try:
         yield

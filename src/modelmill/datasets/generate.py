@@ -52,7 +52,9 @@ def digits(raw: Path, options: Any, seed: int) -> None:
         left = rng.integers(0, 28 - width, (count, 1, 1)) + np.arange(width)
         ink = rng.integers(128, 256, (count, 1, 1))
         images = rng.integers(0, 32, (count, 28, 28), np.uint8)
-        images[np.arange(count)[:, None, None], top, left] |= (shapes[labels] * ink).astype(np.uint8)
+        images[np.arange(count)[:, None, None], top, left] |= (shapes[labels] * ink).astype(
+            np.uint8
+        )
         (raw / f"{prefix}-images-idx3-ubyte").write_bytes(mnist.format_idx(images))
         (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(mnist.format_idx(labels))
 
@@ -90,4 +92,3 @@ GENERATORS: dict[str, Callable[[Path, Any, int], None]] = {
     "ptb": treebank,
     "text": play,
 }
-

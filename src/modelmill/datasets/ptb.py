@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     borders = np.cumsum([0, *map(len, parts)]).tolist()
     describe(
         out,
-        dict(zip(SPLITS, zip(borders, borders[1:], strict=False), strict=True)),
+        dict(zip(SPLITS, pairwise(borders), strict=True)),
         unit="word",
         vocabulary_size=len(ids),
     )

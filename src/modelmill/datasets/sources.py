@@ -121,9 +121,7 @@ def _copy(source: Path, files: Mapping[str, File], out: Path) -> None:
             raise Unavailable(f"{name}: {error.strerror}") from None
 
 
-def _get_urls(
-    urls: Mapping[str, str], files: Mapping[str, File], gzipped: bool, out: Path
-) -> None:
+def _get_urls(urls: Mapping[str, str], files: Mapping[str, File], gzipped: bool, out: Path) -> None:
     import requests
     from urllib3.exceptions import HTTPError
 
@@ -134,11 +132,11 @@ def _get_urls(
                 hops = [hop.url for hop in (*response.history, response)]
                 if url.startswith("https:") and not all(h.startswith("https:") for h in hops):
                     raise Unavailable(f"{name}: redirected away from https")
-                response.raise_for_status()
-                stream = gzip.GzipFile(fileobj=response.raw) if gzipped else response.raw
+                if response.status_code != 200:
+                    raise Unavailable(f"{name}: HTTP status {response.status_code}")
+                body: IO[bytes] = response.raw
+                stream = gzip.GzipFile(fileobj=body) if gzipped else body
                 _save(stream, out / name, files[name].bytes)
-        except requests.HTTPError as error:
-            raise Unavailable(f"{name}: HTTP status {error.response.status_code}") from None
         except requests.Timeout:
             raise Unavailable(f"{name}: no answer in time") from None
         except requests.ConnectionError:
@@ -170,7 +168,14 @@ def _get_installed(source: Installed, files: Mapping[str, File], out: Path) -> N
         package = importlib.metadata.distribution(source.package)
     except importlib.metadata.PackageNotFoundError:
         raise Unavailable("is not installed") from None
-    _extract(lambda path: Path(str(package.locate_file(path))).open("rb"), source.members, files, out)
+
+    def open_member(path: str) -> IO[bytes]:
+        return Path(str(package.locate_file(path))).open("rb")
+
+    try:
+        _extract(open_member, source.members, files, out)
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}") from None
 
 
 def _run(command: list[str]) -> None:
@@ -241,12 +246,12 @@ def _python_string(source: bytes, target: str) -> str:
 # --- streams -------------------------------------------------------------------------------
 
 
-def _save(stream: IO[bytes], path: Path, limit: int) -> None:
+def _save(stream: IO[bytes] | gzip.GzipFile, path: Path, limit: int) -> None:
     with path.open("wb") as target:
         _copy_stream(stream, target, limit)
 
 
-def _copy_stream(stream: IO[bytes], target: IO[bytes], limit: int) -> None:
+def _copy_stream(stream: IO[bytes] | gzip.GzipFile, target: IO[bytes], limit: int) -> None:
     """Copies with a progress bar; more than `limit` bytes in `target` are an error."""
     from tqdm import tqdm
 

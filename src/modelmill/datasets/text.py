@@ -103,12 +103,11 @@ def encode_file(text: Path, out: Path, encoding: str) -> list[str]:
     ids[[ord(character) for character in characters]] = np.arange(len(characters))
     # The vocabulary vouches for the tensor: it goes first and comes back last.
     (out / VOCABULARY).unlink(missing_ok=True)
-    with replacing(out / TENSOR) as temporary:
-        with temporary.open("wb") as file:
-            header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
-            np.lib.format.write_array_header_1_0(file, header)
-            for codes in code_points(text, encoding):
-                ids[codes].tofile(file)
+    with replacing(out / TENSOR) as temporary, temporary.open("wb") as file:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for codes in code_points(text, encoding):
+            ids[codes].tofile(file)
     write_json(
         out / VOCABULARY,
         {
@@ -177,7 +176,7 @@ class TextLoader:
         self.num_batches = streams.windows
         self.x_batches = _Windows(streams, slice(None, -1))
         self.y_batches = _Windows(streams, slice(1, None))
-        self.reset_batch_pointer()
+        self.pointer = 0
 
     @property
     def vocab_size(self) -> int:

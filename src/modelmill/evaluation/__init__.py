@@ -26,4 +26,3 @@ class Job:
     @property
     def name(self) -> str:
         return self.card.settings["model"]
-

@@ -34,7 +34,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     x, truth = arrays["x"], arrays["y"].astype(np.int64)
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
     log_p = log_probabilities(logits)
-    predicted = logits.argmax(axis=1)
+    predicted, confidence = logits.argmax(axis=1), np.exp(log_p.max(axis=1))
     names = job.data.meta["class_names"]
     figures.confusion_matrix(
         confusion(truth, predicted, len(names)),
@@ -48,7 +48,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         figures.image_grid(
             x[worst],
             [
-                f"{names[truth[i]]} taken for {names[predicted[i]]}\np = {np.exp(log_p[i].max()):.2f}"
+                f"{names[truth[i]]} taken for {names[predicted[i]]}\np = {confidence[i]:.2f}"
                 for i in worst
             ],
             f"{job.name}: worst of {len(wrong):,} mistakes",

@@ -40,18 +40,14 @@ class Recurrent(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
 
-    def build(self, input_shape: tuple[int | None, ...], *_: object) -> None:
+    def build(self, input_shape: tuple[int, ...], *_: object) -> None:
         width = GATES[self.cell] * self.units
         shared = {"initializer": self.kernel_initializer}
         # One matrix over [input, previous output], as TensorFlow 1 had it, so that an initial
         # value that depends on the shape is the same; the parts are sliced from it.
         features = input_shape[-1]
-        self.kernel = self.add_weight(
-            shape=(features + self.units, width), name="kernel", **shared
-        )
-        self.bias = self.add_weight(
-            shape=(width,), name="bias", initializer=self.bias_initializer
-        )
+        self.kernel = self.add_weight(shape=(features + self.units, width), name="kernel", **shared)
+        self.bias = self.add_weight(shape=(width,), name="bias", initializer=self.bias_initializer)
         self.features = features
 
     def call(self, inputs: tf.Tensor, state: list[tf.Tensor]) -> tuple[tf.Tensor, ...]:

@@ -178,7 +178,8 @@ class Trainer:
         sizes = [batch // shards] * (shards - 1)
         sizes.append(batch - sum(sizes))
         xs, ys, *states = (tf.split(tensor, sizes, num=shards) for tensor in (x, y, *state))
-        return zip(xs, ys, [list(parts) for parts in zip(*states)] or [[]] * shards)
+        parts = [list(part) for part in zip(*states, strict=True)] or [[]] * shards
+        return zip(xs, ys, parts, strict=True)
 
     # --- on the host -----------------------------------------------------------------------
 

@@ -73,8 +73,6 @@ def build(settings: Optimizer, variables: list[tf.Variable]) -> tuple[Update, li
             return adam, means + squares + powers
 
 
-def clip(
-    gradients: list[tf.Tensor], norm: float | None
-) -> list[tf.Tensor]:
+def clip(gradients: list[tf.Tensor], norm: float | None) -> list[tf.Tensor]:
     """Scales all gradients by one factor so that their joint norm is at most `norm`."""
     return gradients if norm is None else tf.clip_by_global_norm(gradients, norm)[0]
