@@ -8,6 +8,7 @@ or data set needs beyond the common keys is declared beside its code: `Net` in
 import difflib
 import importlib
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -45,7 +46,7 @@ class Section(BaseModel):
     def _known_keys(cls, value: object) -> object:
         for key in value if isinstance(value, dict) else ():
             if key not in cls.model_fields:
-                raise ValueError(f"there is no key '{key}' here{_nearest(key, cls.model_fields)}")
+                raise ValueError(f"there is no key {str(key)!r} here{_nearest(key, cls.model_fields)}")
         return value
 
 
@@ -383,7 +384,7 @@ def _check_name(where: str, name: str) -> None:
 
 def _check_choice(where: str, name: str, valid: Iterable[str]) -> None:
     if name not in valid:
-        raise ModelmillError(f"{where}: there is no '{name}'{_nearest(name, valid)}")
+        raise ModelmillError(f"{where}: there is no {name!r}{_nearest(name, valid)}")
 
 
 def _nearest(name: object, valid: Iterable[str]) -> str:
@@ -400,7 +401,7 @@ def validate(schema: type[S], value: object, where: str) -> S:
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(first["input"], dict | list) else f", found {first['input']!r}"
+        found = "" if isinstance(first["input"], dict | list) else f", found {reprlib.repr(first['input'])}"
         raise ModelmillError(f"params.yaml: {key or 'the file'}: {message}{found}") from None
 
 

@@ -160,8 +160,8 @@ def connect() -> "MlflowClient":
     logging.getLogger("alembic").setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri())
     with FileLock(repository() / "mlflow.db.lock", timeout=LOCK_SECONDS):
+        client = MlflowClient(tracking_uri())
         client.search_experiments(max_results=1)
     return client
 

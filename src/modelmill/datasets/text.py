@@ -30,7 +30,7 @@ class Options(Section):
 # --- encoding ------------------------------------------------------------------------------
 
 
-def code_points(path: Path, encoding: str, block: int = 1 << 22) -> Iterator[np.ndarray]:
+def code_points(path: Path, encoding: str, block: int = 1 << 20) -> Iterator[np.ndarray]:
     """The text's Unicode code points, uint32 (uint8 for a run of ASCII), block by block.
 
     Raises:
@@ -72,11 +72,9 @@ def count_characters(blocks: Iterator[np.ndarray]) -> tuple[list[str], int]:
         found = np.bincount(codes)
         new = np.flatnonzero((found > 0) & (counts[: len(found)] == 0))
         if len(new):
-            is_new = np.zeros(len(found), bool)
-            is_new[new] = True
-            candidates = codes[is_new[codes]]
-            distinct, first = np.unique(candidates, return_index=True)
-            order += distinct[np.argsort(first)].tolist()
+            first = np.full(len(found), len(codes))
+            np.minimum.at(first, codes, np.arange(len(codes)))
+            order += new[np.argsort(first[new])].tolist()
         counts[: len(found)] += found
         length += len(codes)
     order.sort(key=lambda code: -counts[code])
@@ -107,7 +105,7 @@ def encode_file(text: Path, out: Path, encoding: str) -> list[str]:
         header = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
         np.lib.format.write_array_header_1_0(file, header)
         for codes in code_points(text, encoding):
-            ids[codes].tofile(file)
+            ids.take(codes).tofile(file)
     write_json(
         out / VOCABULARY,
         {

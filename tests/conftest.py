@@ -1,0 +1,18 @@
+"""Shared by the tests: where the repository is, and TensorFlow started as the stages start it."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def tensorflow():
+    """TensorFlow, deterministic, two shards side by side."""
+    from modelmill import runtime
+
+    runtime.start(seed=1, shards=2)
+    import tensorflow as tf
+
+    return tf

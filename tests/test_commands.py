@@ -1,0 +1,78 @@
+"""The commands answer help and mistakes at once, in one line, without TensorFlow or MLflow."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
+# Runs a command as `python -m` would, then tells what it imported.
+SPY = """
+import atexit, runpy, sys
+heavy = ("tensorflow", "keras", "mlflow", "matplotlib")
+atexit.register(lambda: print("HEAVY", [name for name in heavy if name in sys.modules]))
+sys.argv = ["x", *sys.argv[2:]]
+sys.path.insert(0, {root!r})
+runpy.run_module("pipelines." + {name!r}, run_name="__main__")
+"""
+
+
+def run(name, *arguments, cwd=ROOT):
+    spy = SPY.format(root=str(ROOT), name=name)
+    command = [sys.executable, "-c", spy, name, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_helps_without_heavy_imports(name):
+    result = run(name, "--help")
+    assert result.returncode == 0
+    assert f"python -m pipelines.{name}" in result.stdout
+    assert "HEAVY []" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["download", "preprocess", "train", "evaluate", "sample"])
+def test_an_unknown_name_is_answered_with_the_nearest(name):
+    wanted = "mnits" if name in ("download", "preprocess") else "mnist_sofmax"
+    result = run(name, wanted)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert "did you mean 'mnist" in result.stderr
+    assert "HEAVY []" in result.stdout
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """A folder whose params.yaml has a typo."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    broken = text.replace("learning_rate: 0.5", "lerning_rate: 0.5")
+    assert broken != text
+    (tmp_path / "params.yaml").write_text(broken, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["download", "train", "evaluate", "results"])
+def test_a_typo_in_params_is_answered_by_name(name, broken):
+    result = run(name, *([] if name == "results" else ["mnist_softmax"]), cwd=broken)
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: params.yaml: models.mnist_softmax.fit: there is no key 'lerning_rate' here; "
+        "did you mean 'learning_rate'?\n"
+    )
+    assert "HEAVY []" in result.stdout
+
+
+def test_evaluating_what_is_not_trained_says_what_to_run(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    result = run("evaluate", "mnist_softmax", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "dvc repro train@mnist_softmax" in result.stderr
+
+
+def test_only_a_language_model_writes_text():
+    result = run("sample", "mnist_softmax")
+    assert result.returncode == 2
+    assert "writes no text" in result.stderr

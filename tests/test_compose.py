@@ -1,0 +1,120 @@
+"""params.yaml is what conf/ composes to, by our command and by DVC's."""
+
+import shutil
+
+import pytest
+from conftest import ROOT
+from dvc.utils.hydra import compose_and_dump
+
+from modelmill import params
+from modelmill.errors import ModelmillError
+from pipelines import compose
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A folder with a copy of conf/ and params.yaml, and no experiment going on."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    write(tmp_path, [])
+    return tmp_path
+
+
+def write(house, overrides):
+    (house / "params.yaml").write_text(compose.compose(overrides), encoding="utf-8")
+
+
+def edit(house, file, old, new):
+    path = house / "conf" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_the_committed_params_are_composed_from_conf(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    profile = params.yaml_data(text)["profile"]
+    assert text == compose.compose([f"profile={profile}"])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [[], ["profile=full"], ["profile=smoke", "seed=7", "models.ptb_small.fit.learning_rate=1e-3"]],
+)
+def test_dvc_composes_the_same_bytes(house, overrides):
+    compose_and_dump(
+        house / "dvc.yaml", str(house / "conf"), None, "config", str(house), overrides
+    )
+    assert (house / "dvc.yaml").read_text(encoding="utf-8") == compose.compose(overrides)
+
+
+@pytest.mark.parametrize("profile", ["quick", "full", "smoke"])
+def test_every_profile_is_valid(house, profile):
+    parsed = params.parse(params.yaml_data(compose.compose([f"profile={profile}"])))
+    assert parsed.profile == profile
+    for model in parsed.models.values():
+        assert model.fit.length == params.parse_duration(model.train_for[profile])
+
+
+def test_check_is_content_with_fresh_params_of_any_profile(house):
+    for profile in ("quick", "full"):
+        write(house, [f"profile={profile}"])
+        compose.check()
+
+
+def test_check_names_every_stale_key(house):
+    edit(house, "model/mnist_softmax.yaml", "batch_size: 50", "batch_size: 64")
+    edit(house, "dataset/mnist.yaml", "  validation: 5000", "  validation: 6000")
+    with pytest.raises(ModelmillError) as error:
+        compose.check()
+    message = str(error.value)
+    assert "models.mnist_softmax.fit.batch_size: conf/ says 64, params.yaml says 50" in message
+    assert "datasets.mnist.options.validation: conf/ says 6000, params.yaml says 5000" in message
+    assert "python -m pipelines.compose profile=quick" in message
+
+
+def test_check_notices_keys_on_one_side_only(house):
+    edit(house, "model/mnist_softmax.yaml", "  split: test", "  split: test\n  other: 1")
+    with (house / "params.yaml").open("a", encoding="utf-8") as file:
+        file.write("extra: 2\n")
+    with pytest.raises(ModelmillError) as error:
+        compose.check()
+    assert "models.mnist_softmax.eval.other: only in conf/" in str(error.value)
+    assert "extra: only in params.yaml" in str(error.value)
+
+
+def test_check_remembers_the_overrides_it_composed_with(house, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["compose", "profile=smoke", "seed=5"])
+    compose.main()
+    compose.check()
+    edit(house, "model/char_rnn.yaml", "clip_norm: 5.0", "clip_norm: 4.0")
+    with pytest.raises(ModelmillError) as error:
+        compose.check()
+    assert "models.char_rnn.fit.clip_norm" in str(error.value)
+    assert "seed:" not in str(error.value)
+    assert "pipelines.compose profile=smoke seed=5" in str(error.value)
+
+
+def test_an_experiment_is_trusted_for_dvc_has_just_composed_it(house, monkeypatch):
+    write(house, ["seed=9"])
+    monkeypatch.setenv("DVC_EXP_NAME", "wise-owl")
+    compose.check()
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("models.mnist_softmax.fit.batch_siz=3", "batch_siz"),
+        ("profile=fast", "fast"),
+        ("models.mnist_softmax.fit.batch_size=-3", "batch_size"),
+        ("what is this", "what is this"),
+    ],
+)
+def test_a_wrong_override_changes_nothing(house, monkeypatch, override, named):
+    before = (house / "params.yaml").read_bytes()
+    monkeypatch.setattr("sys.argv", ["compose", override])
+    with pytest.raises(ModelmillError, match=named):
+        compose.main()
+    assert (house / "params.yaml").read_bytes() == before

@@ -1,0 +1,125 @@
+"""params.yaml is refused by name, in one line, for whatever is wrong with it."""
+
+import copy
+
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill import params
+from modelmill.errors import ModelmillError
+
+
+@pytest.fixture(scope="module")
+def valid():
+    return params.read_yaml(ROOT / "params.yaml")
+
+
+def put(value, path, new):
+    """A copy of `value` with `new` at the dotted `path`."""
+    changed = copy.deepcopy(value)
+    *parents, last = path.split(".")
+    place = changed
+    for key in parents:
+        place = place[key]
+    place[last] = new
+    return changed
+
+
+def test_the_committed_params_are_valid(valid):
+    parsed = params.parse(valid)
+    assert parsed.models["ptb_small"].net.units == 200
+    assert parsed.models["ptb_small"].fit.optimizer.name == "sgd"
+    assert parsed.datasets["mnist"].options.validation == 5000
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "expected"),
+    [
+        ("models.mnist_softmax.fit.batchsize", 5, "no key 'batchsize' here; did you mean 'batch_"),
+        ("models.mnist_softmax.net.baias", True, "net: there is no key 'baias' here; did you mean"),
+        ("models.mnist_softmax.eval.splitt", "x", "eval: there is no key 'splitt'"),
+        ("models.char_rnn.eval.sample.seed", -1, "eval.sample.seed: Input should be greater"),
+        ("models.mnist_softmax.fit.batch_size", "5", "fit.batch_size: Input should be a valid int"),
+        ("models.mnist_softmax.fit.batch_size", 0, "fit.batch_size: Input should be greater than"),
+        ("models.mnist_softmax.fit.learning_rate", float("nan"), "fit.learning_rate: "),
+        ("models.mnist_softmax.fit.optimizer.name", "adm", "fit.optimizer: Input tag 'adm'"),
+        ("models.mnist_softmax.fit.optimizer.rho", 0.9, "fit.optimizer: there is no key 'rho'"),
+        ("models.mnist_softmax.fit.length", "3 days", "fit.length: expected a length such as"),
+        ("models.mnist_softmax.fit.num_steps", 5, "fit.num_steps has no meaning for task"),
+        ("models.ptb_small.fit.num_steps", None, "fit.num_steps is required for task"),
+        ("models.ptb_small.fit.shards", 31, "fit: shards (31) exceed batch_size (30)"),
+        ("models.mnist_softmax.dataset", "mnst", "no 'mnst'; did you mean 'mnist'?"),
+        ("models.mnist_softmax.task", "clasification", "did you mean 'classification'?"),
+        ("models.mnist_softmax.arch", "sofmax", "arch: there is no 'sofmax'; did you mean 'softmax"),
+        ("models.mnist_softmax.arch", "../x", "arch: there is no '../x'"),
+        ("models.m; rm -rf /", {}, "models.m; rm -rf /"),
+        ("datasets.mnist.reader", "minst", "reader: there is no 'minst'; did you mean 'mnist'?"),
+        ("datasets.mnist.reader", "processed", "reader: there is no 'processed'"),
+        ("datasets.mnist.options.validation", 0, "options.validation: Input should be greater"),
+        ("datasets.ptb.sources", [{"kind": "ftp"}], "datasets.ptb.sources.0: Input tag 'ftp'"),
+        ("profile", "fast", "profile: Input should be 'quick', 'full' or 'smoke', found 'fast'"),
+        ("seed", True, "seed: Input should be a valid integer"),
+        ("models", None, "models: Input should be a valid dictionary"),
+    ],
+)
+def test_an_error_names_the_key_and_what_is_wrong(valid, path, new, expected):
+    with pytest.raises(ModelmillError) as error:
+        params.parse(put(valid, path, new))
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named(valid):
+    del (changed := copy.deepcopy(valid))["models"]["ptb_small"]["fit"]["batch_size"]
+    with pytest.raises(ModelmillError, match=r"models\.ptb_small\.fit\.batch_size: Field required"):
+        params.parse(changed)
+
+
+@pytest.mark.parametrize("name", ["Softmax", "1st", "a-b", "a b", "", "a;b", "ä", "$(x)"])
+def test_names_that_would_not_suit_a_shell_are_refused(valid, name):
+    changed = copy.deepcopy(valid)
+    changed["models"][name] = changed["models"]["mnist_softmax"]
+    with pytest.raises(ModelmillError, match="a name is lower-case letters"):
+        params.parse(changed)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    )
+)
+def test_any_data_is_parsed_or_refused_in_one_line(value):
+    with pytest.raises(ModelmillError) as error:
+        params.parse(value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: !!python/object:os.system x", "\tx", "a: 1\na: 2"])
+def test_what_is_not_plain_yaml_is_refused(text):
+    with pytest.raises(ModelmillError, match="not valid YAML"):
+        params.yaml_data(text)
+
+
+def test_numbers_are_read_as_dvc_reads_them():
+    assert params.yaml_data("a: 1e-3\nb: 010\nc: yes") == {"a": 0.001, "b": 10, "c": "yes"}
+
+
+def test_a_missing_file_says_what_to_do(tmp_path):
+    with pytest.raises(ModelmillError, match=r"pipelines\.compose"):
+        params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"), [("13 epochs", 1300), ("1 epoch", 100), ("1000 steps", 1000), ("7_steps", 7)]
+)
+def test_lengths_of_training(text, steps):
+    assert params.parse_duration(text).steps(steps_per_epoch=100) == steps
+
+
+@pytest.mark.parametrize("text", ["0 epochs", "-1 steps", "1.5 epochs", "epochs", "", 5, None])
+def test_lengths_that_mean_nothing(text):
+    with pytest.raises(ValueError, match="expected a length"):
+        params.parse_duration(text)

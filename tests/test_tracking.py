@@ -1,0 +1,174 @@
+"""MLflow as a person finds it: complete, not twice, and never in the way of a training."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from modelmill import artifacts, tracking
+from modelmill.artifacts import Card
+from modelmill.models import Spec
+
+SETTINGS = {
+    "model": "toy",
+    "seed": 1,
+    "dataset": "points",
+    "task": "regression",
+    "arch": "linear",
+    "net": {"bias": False, "initializer": {"name": "constant", "value": 0.0}},
+    "fit": {"length": "2 steps", "optimizer": {"name": "sgd"}},
+}
+CARD = Card(SETTINGS, Spec((1,), 1), "d" * 64, "f" * 32, 1)
+ROWS = [{"step": 1, "epoch": 0.5, "loss": 2.0}, {"step": 2, "epoch": 1.0, "loss": 1.0}]
+DEAD = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    """A database whose tables are there already."""
+    path = tmp_path_factory.mktemp("database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(path))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.connect()
+    return path / "mlflow.db"
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch, database):
+    """An empty repository with an MLflow database without runs."""
+    (tmp_path / "mlflow.db").write_bytes(database.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("DVC_STAGE", "train@toy")
+    monkeypatch.setenv("DVC_EXP_NAME", "wise-owl")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def train(card=CARD, **changes):
+    with tracking.Recorder() as recorder:
+        recorder.start(dataclasses.replace(card, **changes), "smoke", "A toy")
+        for row in ROWS:
+            recorder.row(row)
+        recorder.end(seconds=3.5)
+
+
+def write_files(house, card=CARD, loss=0.25):
+    """What the stages train and evaluate would have left."""
+    model, figures = house / "data/models/toy", house / "data/figures/toy"
+    for folder in (model, figures):
+        folder.mkdir(parents=True, exist_ok=True)
+    (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
+    (model / artifacts.HISTORY).write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.0\n")
+    artifacts.save_evaluation(figures, card, {"loss": loss, "parameters": 1})
+    (figures / "line.png").write_bytes(b"picture")
+
+
+def runs(client):
+    experiment = client.get_experiment_by_name("points")
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def test_a_training_is_recorded_with_all_that_identifies_it(house):
+    train()
+    client = tracking.connect()
+    (run,) = runs(client)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "toy"
+    assert run.data.params["fit.optimizer.name"] == "sgd"
+    assert run.data.params["seed"] == "1"
+    assert run.data.metrics["train_seconds"] == 3.5
+    curve = client.get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 2.0), (2, 1.0)]
+    expected = {"profile": "smoke", "fingerprint": "f" * 32, "arch": "linear", "task": "regression"}
+    assert expected.items() <= run.data.tags.items()
+    assert run.data.tags["dvc_stage"] == "train@toy"
+    assert run.data.tags["dvc_experiment"] == "wise-owl"
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("points", "d" * 36)
+
+
+def test_the_same_training_again_is_the_same_run(house):
+    train()
+    train()
+    train(fingerprint="e" * 32)
+    assert len(runs(tracking.connect())) == 2
+
+
+@pytest.mark.parametrize(
+    ("exception", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")]
+)
+def test_a_training_that_stops_is_marked(house, exception, status):
+    with pytest.raises(exception), tracking.Recorder() as recorder:
+        recorder.start(CARD, "smoke", "A toy")
+        recorder.row(ROWS[0])
+        raise exception
+    (run,) = runs(tracking.connect())
+    assert run.info.status == status
+    assert run.data.metrics["loss"] == 2.0
+
+
+def test_evaluation_completes_the_run_of_its_training(house):
+    train()
+    write_files(house)
+    with tracking.Recorder() as recorder:
+        recorder.complete("toy", "smoke", "A toy")
+    client = tracking.connect()
+    (run,) = runs(client)
+    assert run.data.metrics["test_loss"] == 0.25
+    names = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
+    assert names == {"figures/line.png", "figures/evaluation.json"}
+
+
+def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
+    write_files(house)
+    client = tracking.connect()
+    assert tracking.record(client, "toy", "smoke", "A toy")
+    assert not tracking.record(client, "toy", "smoke", "A toy")
+    (run,) = runs(client)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["loss"] == 1.0
+    assert run.data.metrics["test_loss"] == 0.25
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == 2
+
+
+def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
+    write_files(house, dataclasses.replace(CARD, fingerprint="e" * 32))
+    (house / "data/models/toy" / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(CARD)))
+    client = tracking.connect()
+    tracking.record(client, "toy", "smoke", "A toy")
+    (run,) = runs(client)
+    assert "test_loss" not in run.data.metrics
+
+
+def test_a_server_that_is_not_there_costs_one_line(house, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    train()
+    errors = capfd.readouterr().err
+    assert errors.count("warning: MLflow:") == 1
+    assert "pipelines.sync" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
+    monkeypatch.setattr(tracking, "PATIENCE", 1.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    began = time.monotonic()
+    train()
+    assert time.monotonic() - began < 10
+    assert "no answer within 1 s" in capfd.readouterr().err
+
+
+def test_many_processes_may_open_a_fresh_database_at_once(house):
+    (house / "mlflow.db").unlink()
+    command = [sys.executable, "-c", "from modelmill import tracking; tracking.connect()"]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
