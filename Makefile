@@ -26,7 +26,7 @@ results: setup ## print the results table and put it into README.md
 	@python -m pipelines.results --readme README.md
 
 test: setup ## the whole test suite
-	pytest
+	pytest -n 2 --dist loadfile
 
 check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
 	ruff check .

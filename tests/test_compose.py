@@ -44,9 +44,7 @@ def test_the_committed_params_are_composed_from_conf(monkeypatch):
     [[], ["profile=full"], ["profile=smoke", "seed=7", "models.ptb_small.fit.learning_rate=1e-3"]],
 )
 def test_dvc_composes_the_same_bytes(house, overrides):
-    compose_and_dump(
-        house / "dvc.yaml", str(house / "conf"), None, "config", str(house), overrides
-    )
+    compose_and_dump(house / "dvc.yaml", str(house / "conf"), None, "config", str(house), overrides)
     assert (house / "dvc.yaml").read_text(encoding="utf-8") == compose.compose(overrides)
 
 

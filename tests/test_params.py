@@ -52,7 +52,11 @@ def test_the_committed_params_are_valid(valid):
         ("models.ptb_small.fit.shards", 31, "fit: shards (31) exceed batch_size (30)"),
         ("models.mnist_softmax.dataset", "mnst", "no 'mnst'; did you mean 'mnist'?"),
         ("models.mnist_softmax.task", "clasification", "did you mean 'classification'?"),
-        ("models.mnist_softmax.arch", "sofmax", "arch: there is no 'sofmax'; did you mean 'softmax"),
+        (
+            "models.mnist_softmax.arch",
+            "sofmax",
+            "arch: there is no 'sofmax'; did you mean 'softmax",
+        ),
         ("models.mnist_softmax.arch", "../x", "arch: there is no '../x'"),
         ("models.m; rm -rf /", {}, "models.m; rm -rf /"),
         ("datasets.mnist.reader", "minst", "reader: there is no 'minst'; did you mean 'mnist'?"),

@@ -103,10 +103,14 @@ def test_the_same_training_again_is_the_same_run(house):
     ("exception", "status"), [(KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")]
 )
 def test_a_training_that_stops_is_marked(house, exception, status):
-    with pytest.raises(exception), tracking.Recorder() as recorder:
-        recorder.start(CARD, "smoke", "A toy")
-        recorder.row(ROWS[0])
-        raise exception
+    def stop():
+        with tracking.Recorder() as recorder:
+            recorder.start(CARD, "smoke", "A toy")
+            recorder.row(ROWS[0])
+            raise exception
+
+    with pytest.raises(exception):
+        stop()
     (run,) = runs(tracking.connect())
     assert run.info.status == status
     assert run.data.metrics["loss"] == 2.0

@@ -244,7 +244,9 @@ def test_a_classifier_learns_and_its_history_says_so():
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_a_language_model_learns_a_repeating_text(cell):
-    _, rows = train_language_model(cell, length="40 epochs", optimizer={"name": "adam"}, learning_rate=0.01)
+    _, rows = train_language_model(
+        cell, length="40 epochs", optimizer={"name": "adam"}, learning_rate=0.01
+    )
     assert rows[0]["perplexity"] > 4
     assert rows[-1]["validation_perplexity"] < 1.5
     assert rows[-1]["validation_perplexity"] == pytest.approx(math.exp(rows[-1]["validation_loss"]))
@@ -268,14 +270,16 @@ def test_shards_add_up_to_the_whole_batch(train):
     parts, rows_of_parts = train(shards=3)
     for one, other in zip(whole.weights, parts.weights, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-3, atol=1e-5)
-    assert rows[-1]["validation_loss"] == pytest.approx(rows_of_parts[-1]["validation_loss"], rel=1e-3)
+    assert rows[-1]["validation_loss"] == pytest.approx(
+        rows_of_parts[-1]["validation_loss"], rel=1e-3
+    )
 
 
 def test_a_loss_that_is_no_number_stops_with_the_step():
+    net = linear.Net.model_validate({"bias": True, "initializer": ZERO})
+    x = np.linspace(1, 9, 16, dtype=np.float32)[:, None]
+    fit = make_fit(length="50 epochs", learning_rate=1e3)
     with pytest.raises(ModelmillError, match=r"loss became (nan|inf) at step \d+: try a smaller"):
-        net = linear.Net.model_validate({"bias": True, "initializer": ZERO})
-        x = np.linspace(1, 9, 16, dtype=np.float32)[:, None]
-        fit = make_fit(length="50 epochs", learning_rate=1e3)
         trained(linear.build, net, Spec((1,), 1), regression, fit, {"x": x, "y": x})
 
 

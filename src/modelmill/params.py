@@ -46,7 +46,9 @@ class Section(BaseModel):
     def _known_keys(cls, value: object) -> object:
         for key in value if isinstance(value, dict) else ():
             if key not in cls.model_fields:
-                raise ValueError(f"there is no key {str(key)!r} here{_nearest(key, cls.model_fields)}")
+                raise ValueError(
+                    f"there is no key {str(key)!r} here{_nearest(key, cls.model_fields)}"
+                )
         return value
 
 
@@ -401,7 +403,11 @@ def validate(schema: type[S], value: object, where: str) -> S:
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(first["input"], dict | list) else f", found {reprlib.repr(first['input'])}"
+        found = (
+            ""
+            if isinstance(first["input"], dict | list)
+            else f", found {reprlib.repr(first['input'])}"
+        )
         raise ModelmillError(f"params.yaml: {key or 'the file'}: {message}{found}") from None
 
 
