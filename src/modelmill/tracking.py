@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 FLUSH_SECONDS = 1.0
 LOCK_SECONDS = 120.0
+KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
 LATER = "`python -m pipelines.sync` completes the recording later"
 
 
@@ -266,7 +267,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
     local = "MLFLOW_TRACKING_URI" not in os.environ
     location = (repository() / "mlartifacts" / name).as_uri() if local else None
     try:
-        return client.create_experiment(name, location)
+        return client.create_experiment(name, location, {"mlflow.experimentKind": KIND})
     except MlflowException:  # another process was quicker
         found = client.get_experiment_by_name(name)
         if not found:
@@ -276,11 +277,15 @@ def _experiment(client: "MlflowClient", name: str) -> str:
 
 def _origin() -> dict[str, str]:
     """Where a run comes from: git's commit, DVC's stage and experiment."""
+    commit = _git("rev-parse", "HEAD")
     tags = {
         "dvc_stage": os.environ.get("DVC_STAGE", ""),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": commit,
         "git_dirty": str(bool(_git("status", "--porcelain"))).lower(),
+        # The names under which MLflow's own pages show it.
+        "mlflow.source.git.commit": commit,
+        "mlflow.source.name": "dvc.yaml",
     }
     return {key: value for key, value in tags.items() if value}
 

@@ -21,7 +21,7 @@ class Streams:
             is always the id that really follows, at the cost of up to one window.
 
     Raises:
-        ModelmillError: too few ids for one window of every stream.
+        ModelmillError: sizes below 1, or too few ids for one window of every stream.
     """
 
     ids: np.ndarray
@@ -30,6 +30,10 @@ class Streams:
     wrap: bool = False
 
     def __post_init__(self) -> None:
+        if min(self.batch_size, self.num_steps) < 1:
+            raise ModelmillError(
+                f"batches of {self.batch_size} x {self.num_steps} steps: both must be at least 1"
+            )
         if self.windows < 1:
             needed = self.batch_size * (self.num_steps + (not self.wrap))
             raise ModelmillError(
