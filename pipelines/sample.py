@@ -34,7 +34,7 @@ def main() -> None:
     from modelmill.evaluation import language_modeling
 
     settings = entry.eval.sample.model_dump() | given
-    options = params.validate(language_modeling.Sample, settings, "--")
+    options = params.validate(language_modeling.Sample, settings, "", "command line")
     folder = Path("data/models", name)
     card = artifacts.read_card(folder)
     data = processed.load(Path("data/processed", entry.dataset))

@@ -62,6 +62,11 @@ def test_the_committed_params_are_valid(valid):
         ("datasets.mnist.reader", "minst", "reader: there is no 'minst'; did you mean 'mnist'?"),
         ("datasets.mnist.reader", "processed", "reader: there is no 'processed'"),
         ("datasets.mnist.options.validation", 0, "options.validation: Input should be greater"),
+        (
+            "datasets.iris.sources",
+            [{"kind": "https", "urls": {"other.csv": "https://example.invalid/other.csv"}}],
+            "datasets.iris: a source (https) has other.csv where files has iris.csv",
+        ),
         ("datasets.ptb.sources", [{"kind": "ftp"}], "datasets.ptb.sources.0: Input tag 'ftp'"),
         ("profile", "fast", "profile: Input should be 'quick', 'full' or 'smoke', found 'fast'"),
         ("seed", True, "seed: Input should be a valid integer"),

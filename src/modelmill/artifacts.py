@@ -4,14 +4,13 @@ model.weights.h5 and history.csv hold results, model.json holds everything the t
 from, so that evaluation, sampling and tracking need nothing else.
 """
 
+import csv
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
@@ -20,6 +19,7 @@ from modelmill.params import PACKAGE, part
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
 
 WEIGHTS, CARD, HISTORY = "model.weights.h5", "model.json", "history.csv"
 EVALUATION = "evaluation.json"
@@ -66,7 +66,10 @@ def save(folder: Path, model: "keras.Model", card: Card, history: list[dict[str,
     """Writes the three files, the same bytes for the same training."""
     model.save_weights(folder / WEIGHTS)
     write_json(folder / CARD, asdict(card))
-    pd.DataFrame(history).to_csv(folder / HISTORY, index=False, float_format="%.9g")
+    with (folder / HISTORY).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(history[0])
+        writer.writerows([f"{value:.9g}" for value in row.values()] for row in history)
 
 
 def read_card(folder: Path) -> Card:
@@ -87,8 +90,10 @@ def read_card(folder: Path) -> Card:
         raise ModelmillError(f"{folder / CARD} is damaged: {error}") from None
 
 
-def read_history(folder: Path) -> pd.DataFrame:
+def read_history(folder: Path) -> "pd.DataFrame":
     """Reads history.csv: a row per lap."""
+    import pandas as pd
+
     return pd.read_csv(folder / HISTORY)
 
 

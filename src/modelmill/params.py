@@ -270,6 +270,17 @@ class Dataset(Section):
     sources: list[Source]
     options: Any
 
+    @model_validator(mode="after")
+    def _sources_have_the_files(self) -> "Dataset":
+        for source in self.sources:
+            offered = source.urls if isinstance(source, Https) else source.members
+            if set(offered) != set(self.files):
+                raise ValueError(
+                    f"a source ({source.kind}) has {', '.join(offered) or 'nothing'} "
+                    f"where files has {', '.join(self.files) or 'nothing'}"
+                )
+        return self
+
 
 class Params(Section):
     """All of params.yaml."""
@@ -395,8 +406,8 @@ def _nearest(name: object, valid: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; choose from {', '.join(choices)}"
 
 
-def validate(schema: type[S], value: object, where: str) -> S:
-    """`value` as a `schema`; an error names the key at fault below `where`."""
+def validate(schema: type[S], value: object, where: str, origin: str = "params.yaml") -> S:
+    """`value` as a `schema`; an error names its origin and the key at fault below `where`."""
     try:
         return schema.model_validate(value)
     except ValidationError as error:
@@ -408,7 +419,7 @@ def validate(schema: type[S], value: object, where: str) -> S:
             if isinstance(first["input"], dict | list)
             else f", found {reprlib.repr(first['input'])}"
         )
-        raise ModelmillError(f"params.yaml: {key or 'the file'}: {message}{found}") from None
+        raise ModelmillError(f"{origin}: {key or 'the file'}: {message}{found}") from None
 
 
 def _path(loc: tuple[int | str, ...], value: Any, kind: str) -> list[str]:

@@ -18,17 +18,17 @@ class Options(Section):
 
     rows: PositiveInt
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
-    split_seed: int
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Returns float32 measures in cm [rows, 4], uint8 classes [rows], and the classes' names.
 
     Raises:
-        ModelmillError: the file is not of this form.
+        ModelmillError: the file is missing or not of this form.
     """
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
     try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
         rows, columns, *names = header.split(",")
         table = np.loadtxt(lines, delimiter=",", ndmin=2)
         if table.shape != (int(rows), int(columns) + 1):
@@ -36,7 +36,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         classes = table[:, -1].astype(np.uint8)
         if np.any(classes != table[:, -1]) or classes.max() >= len(names):
             raise ValueError(f"a class outside 0..{len(names) - 1}")
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ModelmillError(f"{path}: not an iris table: {error}") from None
     return table[:, :-1].astype(np.float32), classes, names
 
@@ -48,6 +48,10 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     the held-out rows come first in it.
     """
     x, y, names = read(raw / FILE)
+    if options.rows > len(x):
+        raise ModelmillError(
+            f"{raw / FILE} has {len(x)} rows, options.rows asks for {options.rows}"
+        )
     order = np.random.RandomState(options.split_seed).permutation(options.rows)
     held_out = int(np.ceil(options.rows * options.test_fraction))
     np.save(out / "x.npy", x[order])

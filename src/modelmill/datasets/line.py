@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from modelmill.datasets.processed import describe
+from modelmill.errors import ModelmillError
 from modelmill.params import PositiveInt, Section
 
 FILE = "line.csv"
@@ -25,8 +26,17 @@ class Options(Section):
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:
-    """Writes x, y float32 [points, 1]; all points are for training, as the tutorials have it."""
-    points = np.loadtxt(raw / FILE, np.float32, delimiter=",", skiprows=1, ndmin=2)
+    """Writes x, y float32 [points, 1]; all points are for training, as the tutorials have it.
+
+    Raises:
+        ModelmillError: the file is missing or not two columns of numbers.
+    """
+    try:
+        points = np.loadtxt(raw / FILE, np.float32, delimiter=",", skiprows=1, ndmin=2)
+        if points.shape[1] != 2:
+            raise ValueError(f"{points.shape[1]} columns instead of x,y")
+    except (OSError, ValueError) as error:
+        raise ModelmillError(f"{raw / FILE}: not the points of a line: {error}") from None
     np.save(out / "x.npy", points[:, :1])
     np.save(out / "y.npy", points[:, 1:])
     describe(out, {"train": (0, len(points))}, input_shape=[1], outputs=1, scale=1.0)

@@ -49,7 +49,10 @@ def parse_idx(data: bytes, name: str = "IDX data") -> np.ndarray:
         raise ModelmillError(
             f"{name}: {len(data) - start:,} values where the header announces {math.prod(shape):,}"
         )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    except ValueError as error:
+        raise ModelmillError(f"{name}: {axes} axes: {error}") from None
 
 
 def format_idx(array: np.ndarray) -> bytes:
@@ -62,12 +65,16 @@ def read_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [n, rows, columns] and labels uint8 [n] of ``PREFIX-...-ubyte``.
 
     Raises:
-        ModelmillError: files that are damaged, do not belong together, or hold labels beyond 9.
+        ModelmillError: files that are missing, damaged, do not belong together, or hold labels
+            beyond 9.
     """
     arrays = []
     for kind in ("images-idx3", "labels-idx1"):
         path = folder / f"{prefix}-{kind}-ubyte"
-        arrays.append(parse_idx(path.read_bytes(), path.name))
+        try:
+            arrays.append(parse_idx(path.read_bytes(), path.name))
+        except FileNotFoundError:
+            raise ModelmillError(f"{path} is missing") from None
     images, labels = arrays
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise ModelmillError(f"{prefix}: images {images.shape} and labels {labels.shape} disagree")
@@ -82,6 +89,8 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     `scale` in meta.json takes a pixel to [0, 1].
     """
     train, test = read_pair(raw, "train"), read_pair(raw, "t10k")
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise ModelmillError(f"images of {train[0].shape[1:]} and of {test[0].shape[1:]} pixels")
     count, first = len(train[0]), options.validation
     if first >= count:
         raise ModelmillError(f"validation ({first}) leaves nothing of {count} training examples")

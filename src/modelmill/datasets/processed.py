@@ -77,15 +77,15 @@ def load(folder: Path) -> Processed:
     Raises:
         ModelmillError: a file is missing, damaged, or not what meta.json says.
     """
+    arrays: dict[str, np.ndarray] = {}
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        arrays = {
-            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in meta["arrays"]
-        }
-    except (OSError, ValueError, KeyError) as error:
+        for name, expected in meta["arrays"].items():
+            array = np.lib.format.open_memmap(folder / f"{name}.npy", mode="r")
+            found = {"shape": list(array.shape), "dtype": str(array.dtype)}
+            if found != expected:
+                raise ValueError(f"{name}.npy: {found} differs from {META}: {expected}")
+            arrays[name] = array
+    except Exception as error:  # damaged headers make numpy raise almost anything
         raise ModelmillError(f"{folder} is not a prepared data set: {error}") from None
-    for name, array in arrays.items():
-        if list(array.shape) != meta["arrays"][name]["shape"]:
-            raise ModelmillError(f"{folder / name}.npy: shape {array.shape} differs from {META}")
     return Processed(folder, meta, arrays)

@@ -72,7 +72,7 @@ def encode(path: Path, ids: Vocabulary) -> np.ndarray:
             f"{path}: the word {error} is not in the training vocabulary, "
             f"which has no {UNKNOWN} to stand for it"
         ) from None
-    if not blocks:
+    if not any(map(len, blocks)):
         raise ModelmillError(f"{path} is empty")
     return np.concatenate(blocks)
 

@@ -22,12 +22,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO
+from urllib.parse import urljoin
 
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256
 from modelmill.params import Dataset, File, Https, Installed, Member, Package
 
 BLOCK = 1 << 18
+SOURCE_LIMIT = 1 << 26  # bytes of Python source parsed for a literal
+REDIRECTS = 10
 TIMEOUT = (5, 30)  # seconds to connect, and between two answers
 CLIENT_TIMEOUT = 300  # seconds for pip or npm as a whole
 MIRROR = "DATASETS_MIRROR"
@@ -70,7 +73,7 @@ def fetch(name: str, dataset: Dataset, folder: Path, say: Callable[[str], None] 
 def _sources(name: str, dataset: Dataset) -> Iterator[tuple[str, Callable[[Path], None]]]:
     files = dataset.files
     if mirror := os.environ.get(MIRROR):
-        if mirror.startswith(("http://", "https://")):
+        if "://" in mirror:
             urls = {file: f"{mirror.rstrip('/')}/{name}/{file}" for file in files}
             yield f"mirror {_without_credentials(mirror)}", partial(_get_urls, urls, files, False)
         else:
@@ -125,18 +128,20 @@ def _get_urls(urls: Mapping[str, str], files: Mapping[str, File], gzipped: bool,
     import requests
     from urllib3.exceptions import HTTPError
 
-    plain = {"Accept-Encoding": "identity"}
     for name, url in urls.items():
+        size = files[name].bytes
         try:
-            with requests.get(url, headers=plain, stream=True, timeout=TIMEOUT) as response:
-                hops = [hop.url for hop in (*response.history, response)]
-                if url.startswith("https:") and not all(h.startswith("https:") for h in hops):
-                    raise Unavailable(f"{name}: redirected away from https")
-                if response.status_code != 200:
-                    raise Unavailable(f"{name}: HTTP status {response.status_code}")
-                body: IO[bytes] = response.raw
-                stream = gzip.GzipFile(fileobj=body) if gzipped else body
-                _save(stream, out / name, files[name].bytes)
+            with _open_url(name, url) as body:
+                if gzipped:
+                    # gzip adds less than a thousandth; what it unpacks must not be endless.
+                    _save(body, out / f"{name}.gz", size + size // 1000 + 1024)
+                    with gzip.open(out / f"{name}.gz") as stream:
+                        _save(stream, out / name, size)
+                else:
+                    _save(body, out / name, size)
+        except ValueError:
+            # requests and urllib3 quote the address, which may hold a password.
+            raise Unavailable(f"{name}: not a usable address") from None
         except requests.Timeout:
             raise Unavailable(f"{name}: no answer in time") from None
         except requests.ConnectionError:
@@ -145,6 +150,32 @@ def _get_urls(urls: Mapping[str, str], files: Mapping[str, File], gzipped: bool,
             raise Unavailable(f"{name}: {error}") from None
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise Unavailable(f"{name}: not a whole gzip file ({error})") from None
+
+
+@contextmanager
+def _open_url(name: str, url: str) -> Iterator[IO[bytes]]:
+    """Yields the body. Redirects are followed without reading theirs, never from https to http."""
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, resp: requests.Response) -> str | None:
+            """Finds none: even told not to follow it, requests reads a redirect's whole body."""
+            return None
+
+    plain = {"Accept-Encoding": "identity"}
+    with Session() as session:
+        for _ in range(REDIRECTS):
+            with session.get(url, headers=plain, stream=True, timeout=TIMEOUT) as response:
+                if not response.is_redirect:
+                    if response.status_code != 200:
+                        raise Unavailable(f"{name}: HTTP status {response.status_code}")
+                    yield response.raw
+                    return
+                target = urljoin(url, response.headers["location"])
+            if url.startswith("https:") and not target.startswith("https:"):
+                raise Unavailable(f"{name}: redirected away from https")
+            url = target
+    raise Unavailable(f"{name}: redirected more than {REDIRECTS} times")
 
 
 def _get_package(source: Package, files: Mapping[str, File], out: Path) -> None:
@@ -180,9 +211,18 @@ def _get_installed(source: Installed, files: Mapping[str, File], out: Path) -> N
 
 def _run(command: list[str]) -> None:
     try:
-        subprocess.run(command, capture_output=True, text=True, check=True, timeout=CLIENT_TIMEOUT)
+        subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=True,
+            timeout=CLIENT_TIMEOUT,
+        )
     except FileNotFoundError:
         raise Unavailable(f"{command[0]} is not installed") from None
+    except OSError as error:
+        raise Unavailable(f"{command[0]} cannot be run: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise Unavailable(f"no answer within {CLIENT_TIMEOUT} s") from None
     except subprocess.CalledProcessError as error:
@@ -203,7 +243,9 @@ def _archive(path: Path) -> Iterator[Callable[[str], IO[bytes]]]:
         else:
             with tarfile.open(path, "r:gz") as archive:
                 yield lambda name: _tar_member(archive, name)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, KeyError) as error:
+    except Unavailable:
+        raise
+    except Exception as error:  # damaged archives make zipfile and tarfile raise almost anything
         raise Unavailable(f"{path.name}: {error}") from None
 
 
@@ -222,24 +264,29 @@ def _extract(
     out: Path,
 ) -> None:
     for name, member in members.items():
+        end = member.trim_end.encode()
         with (out / name).open("wb") as target:
             for path in member.paths:
                 with open_member(path) as stream:
                     if member.literal:
-                        stream = io.BytesIO(_python_string(stream.read(), member.literal).encode())
-                    _copy_stream(stream, target, files[name].bytes + len(member.trim_end))
-        if member.trim_end:
-            with (out / name).open("rb+") as target:
-                target.truncate(target.seek(0, os.SEEK_END) - len(member.trim_end.encode()))
+                        stream = io.BytesIO(_python_string(stream, member.literal))
+                    _copy_stream(stream, target, files[name].bytes + len(end))
+            target.truncate(max(0, target.tell() - len(end)))
 
 
-def _python_string(source: bytes, target: str) -> str:
+def _python_string(source: IO[bytes], target: str) -> bytes:
     """The string constant that Python source assigns to `target`; the source is only parsed."""
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == target:
-            value = ast.literal_eval(node.value)
-            if isinstance(value, str):
-                return value
+    content = source.read(SOURCE_LIMIT + 1)
+    if len(content) > SOURCE_LIMIT:
+        raise Unavailable(f"more than {SOURCE_LIMIT:,} bytes of source")
+    try:
+        for node in ast.parse(content).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == target:
+                value = ast.literal_eval(node.value)
+                if isinstance(value, str):
+                    return value.encode()
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Unavailable(f"cannot read {target}: {error}") from None
     raise Unavailable(f"no string {target}")
 
 

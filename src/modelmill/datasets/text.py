@@ -89,8 +89,8 @@ def encode_file(text: Path, out: Path, encoding: str) -> list[str]:
     """Writes vocabulary.json and tokens.npy (smallest unsigned type) for a text of any length.
 
     Two passes over the text, each in blocks of 1 MiB: time is linear, and memory depends on the
-    vocabulary alone. Measured above the interpreter's (benchmarks/readers.py): 35 MB for 22,000
-    different characters in 10 MB or 1 GB of UTF-8; 225 MB for all of Unicode's 1.1 million.
+    vocabulary alone. Measured above the interpreter's: 35 MB for 22,000 different characters in
+    10 MB or 1 GB of UTF-8 (benchmarks/readers.py); 225 MB for all of Unicode's 1.1 million.
 
     Returns:
         The vocabulary; a character's id is its place in it.

@@ -82,4 +82,6 @@ def sample(job: Job, options: Sample) -> str:
         ids.get("<eos>" if words else " "),
     )
     tokens = prime + [vocabulary[index] for index in chosen]
-    return " ".join(tokens).replace("<eos> ", "\n") if words else "".join(tokens)
+    if not words:
+        return "".join(tokens)
+    return " ".join(tokens).replace(" <eos>", "\n").replace("\n ", "\n")
