@@ -37,7 +37,7 @@ check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
 
 ui: setup ## compare runs in the browser
 	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'
-	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}
+	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
 sync: setup ## complete MLflow's records from data/
 	python -m pipelines.sync

@@ -24,12 +24,13 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
         with initialize_config_dir(str(conf.absolute()), version_base=None):
             config = hydra_compose("config", overrides)
             OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise ModelmillError(f"conf: {' '.join(str(error).split())}") from None
     return OmegaConf.to_yaml(config)
 
@@ -49,20 +50,30 @@ def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:
         yield f"{key}: conf/ says {expected!r}, params.yaml says {actual!r}"
 
 
+def remembered() -> list[str] | None:
+    """The overrides that params.yaml was composed with, None if `main` did not write it."""
+    root = Path(os.environ.get("DVC_ROOT", "."))
+    try:
+        memory = json.loads((root / MEMORY).read_text(encoding="utf-8"))
+        return memory["overrides"] if memory["params"] == sha256(PARAMS) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def check() -> None:
     """Raises ModelmillError, naming every key that differs, if params.yaml is stale.
 
     params.yaml is held against conf/ under the overrides it was composed with, or, where it came
-    with the repository, under its own profile. In an experiment DVC has just composed it itself.
+    with the repository, under its own profile. One that DVC composed for an experiment is trusted.
     """
-    if "DVC_EXP_NAME" in os.environ:
-        return
     actual = read_yaml(PARAMS)
-    overrides = [f"profile={actual['profile']}"] if "profile" in actual else []
-    if MEMORY.exists():
-        memory = json.loads(MEMORY.read_text(encoding="utf-8"))
-        if memory["params"] == sha256(PARAMS):
-            overrides = memory["overrides"]
+    if not isinstance(actual, dict):
+        raise ModelmillError(f"{PARAMS} is empty: run python -m pipelines.compose")
+    overrides = remembered()
+    if overrides is None and "DVC_EXP_NAME" in os.environ:
+        return
+    if overrides is None:
+        overrides = [f"profile={actual['profile']}"] if "profile" in actual else []
     stale = list(differences(yaml_data(compose(overrides)), actual))
     if stale:
         raise ModelmillError(
@@ -79,12 +90,14 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as profile=full seed=2")
     arguments = parser.parse_args()
     if arguments.check:
+        if arguments.overrides:
+            parser.error("--check takes no overrides: it uses those that params.yaml was made with")
         check()
         if arguments.stamp:
             write_text(arguments.stamp, "params.yaml is what conf/ composes to\n")
         return
     text = compose(arguments.overrides)
-    parse(yaml_data(text))
+    parse(yaml_data(text), "conf")
     write_text(PARAMS, text)
     write_json(MEMORY, {"params": sha256(PARAMS), "overrides": arguments.overrides})
 

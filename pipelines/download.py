@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelmill import params
 from modelmill.files import replacing_folder
+from modelmill.schema import choose
 from pipelines import run
 
 
@@ -12,12 +13,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.download", description=__doc__)
     parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    dataset = params.choose(params.load().datasets, name, "datasets")
+    dataset = choose(params.load().datasets, name, "datasets")
     from modelmill.datasets import generate, sources
 
     with replacing_folder(Path("data/raw", name)) as folder:
-        if dataset.generated:
-            generate.GENERATORS[dataset.reader](folder, dataset.options, dataset.seed)
+        if dataset.generate:
+            generate.GENERATORS[dataset.reader].write(folder, dataset.generate)
         else:
             sources.fetch(name, dataset, folder)
 

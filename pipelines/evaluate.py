@@ -1,10 +1,12 @@
 """Stage evaluate: one trained model's metrics and figures, over the whole split."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from modelmill import params
 from modelmill.files import replacing_folder, write_json
+from modelmill.schema import choose
 from pipelines import run
 
 
@@ -13,22 +15,21 @@ def main() -> None:
     parser.add_argument("model", help="a key of `models` in params.yaml")
     name = parser.parse_args().model
     everything = params.load()
-    entry = params.choose(everything.models, name, "models")
+    entry = choose(everything.models, name, "models")
+    evaluation = params.part("evaluation", entry.task, f"models.{name}.task")
 
-    from modelmill import artifacts, evaluation, figures, runtime, tracking
-    from modelmill.datasets import processed
+    from modelmill import artifacts, figures, runtime, tracking
+    from modelmill.evaluation import Job
 
-    folder = Path("data/models", name)
-    card = artifacts.read_card(folder)
-    data = processed.load(Path("data/processed", entry.dataset))
+    job = Job.of(name)
     with tracking.Recorder() as recorder:
         runtime.start(everything.seed)
         with replacing_folder(Path("data/figures", name)) as pictures:
-            job = evaluation.Job(folder, card, data, pictures)
-            task = params.part("evaluation", entry.task, f"models.{name}.task")
-            metrics = task.evaluate(job, entry.eval) | {"parameters": card.parameters}
-            figures.learning_curves(artifacts.read_history(folder), name, pictures / "curves.png")
-            artifacts.save_evaluation(pictures, card, metrics)
+            metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)
+            metrics["parameters"] = job.card.parameters
+            history = artifacts.read_history(job.folder)
+            figures.learning_curves(history, name, pictures / "curves.png")
+            artifacts.save_evaluation(pictures, job.card, metrics, entry.eval.split)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
         recorder.complete(name, everything.profile, entry.about)
 

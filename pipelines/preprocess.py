@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelmill import params
 from modelmill.files import replacing_folder
+from modelmill.schema import choose
 from pipelines import run
 
 
@@ -12,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.preprocess", description=__doc__)
     parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    dataset = params.choose(params.load().datasets, name, "datasets")
+    dataset = choose(params.load().datasets, name, "datasets")
     reader = params.part("datasets", dataset.reader, f"datasets.{name}.reader")
     with replacing_folder(Path("data/processed", name)) as folder:
         reader.prepare(Path("data/raw", name), folder, dataset.options)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from modelmill import params
+from modelmill.errors import ModelmillError
 from modelmill.files import write_text
 from pipelines import run
 
@@ -20,6 +21,8 @@ def main() -> None:
     print(results.plain(table))
     if arguments.readme:
         block = results.markdown(table, everything.profile)
+        if not arguments.readme.is_file():
+            raise ModelmillError(f"{arguments.readme} is not a file")
         document = arguments.readme.read_text(encoding="utf-8")
         write_text(arguments.readme, results.insert(document, block))
 

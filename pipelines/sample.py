@@ -1,9 +1,10 @@
 """Lets a trained language model write text."""
 
 import argparse
-from pathlib import Path
 
 from modelmill import params
+from modelmill.errors import ModelmillError
+from modelmill.schema import choose, validate
 from pipelines import run
 
 
@@ -19,27 +20,25 @@ def main() -> None:
     parser.add_argument(
         "--pick",
         choices=["argmax", "weighted", "weighted-on-space"],
-        help="the most probable token, one by probability, or the latter only after a space",
+        help="the most probable token; one by probability; the latter only after a space (for "
+        "words: at the start of a sentence)",
     )
     parser.add_argument("--temperature", type=float, help="below 1 is safer, above 1 is bolder")
     parser.add_argument("--seed", type=int, help="of the draws")
     given = {key: value for key, value in vars(parser.parse_args()).items() if value is not None}
     name = given.pop("model")
-    entry = params.choose(params.load().models, name, "models")
+    entry = choose(params.load().models, name, "models")
     if entry.task != "language_modeling":
-        raise params.ModelmillError(f"{name} is a model for {entry.task}: it writes no text")
+        raise ModelmillError(f"{name} is a model for {entry.task}: it writes no text")
 
-    from modelmill import artifacts, evaluation, runtime
-    from modelmill.datasets import processed
-    from modelmill.evaluation import language_modeling
+    from modelmill import runtime
+    from modelmill.evaluation import Job, language_modeling
 
     settings = entry.eval.sample.model_dump() | given
-    options = params.validate(language_modeling.Sample, settings, "", "command line")
-    folder = Path("data/models", name)
-    card = artifacts.read_card(folder)
-    data = processed.load(Path("data/processed", entry.dataset))
+    options = validate(language_modeling.Sample, settings, "", "command line")
+    job = Job.of(name)
     runtime.start(options.seed)
-    print(language_modeling.sample(evaluation.Job(folder, card, data, folder), options))
+    print(language_modeling.sample(job, options))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from modelmill import params
+from modelmill.artifacts import CARD
+from modelmill.schema import choose
 from pipelines import run
 
 
@@ -12,13 +14,13 @@ def main() -> None:
     parser.add_argument("models", nargs="*", help="keys of `models`; all trained ones by default")
     names = parser.parse_args().models
     everything = params.load()
-    trained = [name for name in everything.models if Path("data/models", name).is_dir()]
+    trained = [name for name in everything.models if Path("data/models", name, CARD).is_file()]
+    entries = {name: choose(everything.models, name, "models") for name in names or trained}
 
     from modelmill import tracking
 
     client = tracking.connect()
-    for name in names or trained:
-        entry = params.choose(everything.models, name, "models")
+    for name, entry in entries.items():
         added = tracking.record(client, name, everything.profile, entry.about)
         print(f"{name}: {'recorded' if added else 'complete already'}")
 

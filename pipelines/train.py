@@ -1,12 +1,12 @@
 """Stage train: one model's weights, card and history in data/models/NAME."""
 
 import argparse
-import importlib
 import time
 from pathlib import Path
 
 from modelmill import params
 from modelmill.files import replacing_folder
+from modelmill.schema import choose
 from pipelines import run
 
 SETTINGS = {"dataset", "task", "arch", "net", "fit"}
@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("model", help="a key of `models` in params.yaml")
     name = parser.parse_args().model
     everything = params.load()
-    entry = params.choose(everything.models, name, "models")
+    entry = choose(everything.models, name, "models")
+
+    task = params.part("tasks", entry.task, f"models.{name}.task")
 
     from modelmill import artifacts, runtime, tracking
     from modelmill.datasets import processed
@@ -28,13 +30,12 @@ def main() -> None:
         runtime.start(everything.seed, entry.fit.shards)
         from modelmill.training.session import train
 
-        task = importlib.import_module(f"modelmill.tasks.{entry.task}")
         spec = task.spec(data.meta, entry.fit)
         model = artifacts.build(settings, spec)
         card = artifacts.card(settings, spec, data.digest, model)
         recorder.start(card, everything.profile, entry.about)
         began = time.monotonic()
-        history = train(model, task, settings, entry.fit, data, recorder.row)
+        history = train(name, model, task, entry.fit, data, everything.seed, recorder.row)
         recorder.end(seconds=time.monotonic() - began)
         with replacing_folder(Path("data/models", name)) as folder:
             artifacts.save(folder, model, card, history)

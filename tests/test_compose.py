@@ -1,5 +1,6 @@
 """params.yaml is what conf/ composes to, by our command and by DVC's."""
 
+import re
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ from dvc.utils.hydra import compose_and_dump
 
 from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.training.settings import parse_duration
 from pipelines import compose
 
 
@@ -53,7 +55,7 @@ def test_every_profile_is_valid(house, profile):
     parsed = params.parse(params.yaml_data(compose.compose([f"profile={profile}"])))
     assert parsed.profile == profile
     for model in parsed.models.values():
-        assert model.fit.length == params.parse_duration(model.train_for[profile])
+        assert model.fit.length == parse_duration(model.train_for[profile])
 
 
 def test_check_is_content_with_fresh_params_of_any_profile(house):
@@ -93,6 +95,35 @@ def test_check_remembers_the_overrides_it_composed_with(house, monkeypatch):
     assert "models.char_rnn.fit.clip_norm" in str(error.value)
     assert "seed:" not in str(error.value)
     assert "pipelines.compose profile=smoke seed=5" in str(error.value)
+
+
+def test_what_we_composed_is_checked_in_an_experiment_too(house, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["compose"])
+    compose.main()
+    monkeypatch.setenv("DVC_EXP_NAME", "wise-owl")
+    monkeypatch.setenv("DVC_ROOT", str(house))
+    edit(house, "model/char_rnn.yaml", "clip_norm: 5.0", "clip_norm: 4.0")
+    with pytest.raises(ModelmillError, match=r"char_rnn\.fit\.clip_norm"):
+        compose.check()
+
+
+def test_broken_yaml_in_conf_is_one_line(house):
+    edit(house, "config.yaml", "seed: 1", "seed: [")
+    with pytest.raises(ModelmillError, match="^conf: ") as error:
+        compose.compose([])
+    assert "\n" not in str(error.value)
+
+
+def test_the_readmes_model_works_as_printed(house):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(# @package models\.(\w+)\n.*?)```", readme, re.DOTALL)
+    text, name = block
+    (house / "conf/model" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    edit(
+        house, "config.yaml", "      - mnist_softmax\n", f"      - mnist_softmax\n      - {name}\n"
+    )
+    parsed = params.parse(params.yaml_data(compose.compose([])))
+    assert parsed.models[name].arch == "softmax"
 
 
 def test_an_experiment_is_trusted_for_dvc_has_just_composed_it(house, monkeypatch):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.training.settings import parse_duration
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +68,14 @@ def test_the_committed_params_are_valid(valid):
             [{"kind": "https", "urls": {"other.csv": "https://example.invalid/other.csv"}}],
             "datasets.iris: a source (https) has other.csv where files has iris.csv",
         ),
+        ("models.mnist_softmax.eval.split", "tset", "eval.split: there is no 'tset'; did you mean"),
+        ("models.char_rnn.eval.split", "test", "eval.split: there is no 'test'; choose from train"),
+        ("models.mnist_softmax.reference.metric", "acuracy", "did you mean 'accuracy'?"),
+        ("models.mnist_softmax.dataset", "ptb", "among those for data set 'ptb': there is no"),
+        ("datasets.iris.generate", {"seed": 1}, "readers to generate for: there is no 'iris'"),
+        ("datasets.line_origin.generate.noise", -1.0, "generate.noise: Input should be greater"),
         ("datasets.ptb.sources", [{"kind": "ftp"}], "datasets.ptb.sources.0: Input tag 'ftp'"),
-        ("profile", "fast", "profile: Input should be 'quick', 'full' or 'smoke', found 'fast'"),
+        ("profile", "../fast", "profile: String should match pattern"),
         ("seed", True, "seed: Input should be a valid integer"),
         ("models", None, "models: Input should be a valid dictionary"),
     ],
@@ -125,10 +132,10 @@ def test_a_missing_file_says_what_to_do(tmp_path):
     ("text", "steps"), [("13 epochs", 1300), ("1 epoch", 100), ("1000 steps", 1000), ("7_steps", 7)]
 )
 def test_lengths_of_training(text, steps):
-    assert params.parse_duration(text).steps(steps_per_epoch=100) == steps
+    assert parse_duration(text).steps(steps_per_epoch=100) == steps
 
 
 @pytest.mark.parametrize("text", ["0 epochs", "-1 steps", "1.5 epochs", "epochs", "", 5, None])
 def test_lengths_that_mean_nothing(text):
     with pytest.raises(ValueError, match="expected a length"):
-        params.parse_duration(text)
+        parse_duration(text)

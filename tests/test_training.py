@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from modelmill import params
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec, linear, recurrent_lm, softmax
+from modelmill.schema import validate
 from modelmill.tasks import classification, language_modeling, regression
+from modelmill.training import settings as schema
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 ZERO = {"name": "constant", "value": 0.0}
@@ -23,11 +24,11 @@ def make_fit(**keys):
         "optimizer": {"name": "sgd"},
         "learning_rate": 0.1,
     }
-    return params.validate(params.Fit, defaults | keys, "fit")
+    return validate(schema.Fit, defaults | keys, "fit")
 
 
 def optimizer(**keys):
-    return TypeAdapter(params.Optimizer).validate_python(keys)
+    return TypeAdapter(schema.Optimizer).validate_python(keys)
 
 
 def trained(build, net, spec, task, fit, arrays, validation=None):

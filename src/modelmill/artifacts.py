@@ -16,6 +16,7 @@ from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.params import PACKAGE, part
+from modelmill.schema import validate
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +57,8 @@ def fingerprint(settings: Mapping[str, Any], data: str) -> str:
     """
     digest = hashlib.sha256(json.dumps([settings, data], sort_keys=True).encode())
     own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
-    shared = [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py"), PACKAGE / "runtime.py"]
+    shared = [PACKAGE / "runtime.py", PACKAGE / "datasets/streams.py"]
+    shared += [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py")]
     for path in own + sorted(shared):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
@@ -97,24 +99,27 @@ def read_history(folder: Path) -> "pd.DataFrame":
     return pd.read_csv(folder / HISTORY)
 
 
-def save_evaluation(figures: Path, card: Card, metrics: Mapping[str, float]) -> None:
-    """Writes evaluation.json beside the figures: which training the metrics are of."""
-    write_json(figures / EVALUATION, {"fingerprint": card.fingerprint, "metrics": dict(metrics)})
+def save_evaluation(figures: Path, card: Card, metrics: Mapping[str, float], split: str) -> None:
+    """Writes evaluation.json beside the figures: what the metrics are of, and on which split."""
+    write_json(
+        figures / EVALUATION,
+        {"fingerprint": card.fingerprint, "split": split, "metrics": dict(metrics)},
+    )
 
 
-def read_evaluation(figures: Path, card: Card) -> dict[str, float] | None:
-    """The metrics of the model that `card` describes, None if it has not been evaluated."""
+def read_evaluation(figures: Path, card: Card) -> dict[str, Any] | None:
+    """Split and metrics of the model that `card` describes, None if it has not been evaluated."""
     try:
         found = json.loads((figures / EVALUATION).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return found["metrics"] if found["fingerprint"] == card.fingerprint else None
+    return found if found["fingerprint"] == card.fingerprint else None
 
 
 def build(settings: Mapping[str, Any], spec: Spec) -> "keras.Model":
     """An untrained model of the architecture in `settings`, for other shapes if need be."""
     arch = part("models", settings["arch"], "arch")
-    return arch.build(arch.Net.model_validate(settings["net"]), spec)
+    return arch.build(validate(arch.Net, settings["net"], "net", CARD), spec)
 
 
 def restore(folder: Path, spec: Spec | None = None) -> "keras.Model":

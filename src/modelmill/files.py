@@ -37,9 +37,11 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        old = temporary.with_name(temporary.name + ".old")
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(old)
         temporary.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

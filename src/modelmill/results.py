@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from modelmill.errors import ModelmillError
 from modelmill.params import Model, Reference
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -23,6 +24,7 @@ def table(models: Mapping[str, Model], metrics: Path) -> pd.DataFrame:
             {
                 "model": name,
                 "what": model.about,
+                "split": model.eval.split,
                 "metric": reference.metric.replace("_", " "),
                 "value": _number(value) if found else "not run",
                 "goal": ("≥ " if reference.better == "higher" else "≤ ") + _number(reference.goal),
@@ -50,14 +52,20 @@ def markdown(frame: pd.DataFrame, profile: str) -> str:
     """The table for a README, between the lines that `insert` looks for."""
     rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist()]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    title = f"Profile `{profile}`, whole test sets, written by `make results`:"
+    title = f"Profile `{profile}`, each over its whole split, written by `make results`:"
     return "\n".join([BEGIN, title, "", *lines, END])
 
 
 def insert(document: str, block: str) -> str:
-    """`document` with its part between the two marks replaced by `block`."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    """`document` with its part between the two marks replaced by `block`.
+
+    Raises:
+        ModelmillError: the document does not have both marks, once each, in this order.
+    """
+    before, begin, rest = document.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end) or BEGIN in rest or END in before + after:
+        raise ModelmillError(f"there must be one line {BEGIN} and one line {END} after it")
     return before + block + after
 
 

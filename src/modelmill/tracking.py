@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from modelmill import artifacts
@@ -50,24 +52,26 @@ class Recorder:
     """
 
     def __enter__(self) -> "Recorder":
+        self._messages: SimpleQueue[str] = SimpleQueue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "modelmill.tracking"],
             stdin=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C is for the training; this process still has to say so
         )
+        # A pipe holds little; a queue keeps a training going while a server takes its time.
+        Thread(target=self._write, daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._send("stop", status="KILLED" if kind is KeyboardInterrupt else "FAILED")
-        with suppress(BrokenPipeError):
-            assert self._process.stdin
-            self._process.stdin.close()
+        self._messages.put("")
         try:
             self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
             _warn(f"no answer within {PATIENCE:.0f} s")
 
     def start(self, card: Card, profile: str, about: str) -> None:
@@ -87,10 +91,14 @@ class Recorder:
         self._send("complete", name=name, profile=profile, about=about)
 
     def _send(self, what: str, **content: Any) -> None:
+        self._messages.put(json.dumps({"what": what, **content}) + "\n")
+
+    def _write(self) -> None:
         assert self._process.stdin
-        with suppress(BrokenPipeError):  # the process has said why it ended
-            self._process.stdin.write(json.dumps({"what": what, **content}) + "\n")
-            self._process.stdin.flush()
+        with suppress(BrokenPipeError), self._process.stdin as pipe:  # it has said why it ended
+            while message := self._messages.get():
+                pipe.write(message)
+                pipe.flush()
 
 
 # --- in the recording process --------------------------------------------------------------
@@ -104,6 +112,8 @@ def main() -> None:
         for line in sys.stdin:
             message = json.loads(line)
             getattr(listener, message.pop("what"))(**message)
+        if listener.run_id:  # neither end nor stop: the stage was killed
+            listener.stop("KILLED")
     except Exception as error:  # whatever is wrong with tracking, the training goes on
         _warn(f"{type(error).__name__}: {error}")
         sys.exit(1)
@@ -122,7 +132,7 @@ class Listener:
         known = Card(**card)
         # The same training again gives the same bytes: its run is there already.
         if not find(self.client, known):
-            self.run_id = create(self.client, known, profile, about)
+            self.run_id = create(self.client, known, profile, about, _origin())
 
     def row(self, row: Mapping[str, float]) -> None:
         self.rows.append(row)
@@ -134,11 +144,13 @@ class Listener:
         if self.run_id:
             self.client.log_metric(self.run_id, "train_seconds", seconds)
             self.client.set_terminated(self.run_id, "FINISHED")
+            self.run_id = None
 
     def stop(self, status: str) -> None:
         self._flush()
         if self.run_id:
             self.client.set_terminated(self.run_id, status)
+            self.run_id = None
 
     def complete(self, name: str, profile: str, about: str) -> None:
         record(self.client, name, profile, about)
@@ -177,7 +189,9 @@ def find(client: "MlflowClient", card: Card) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def create(client: "MlflowClient", card: Card, profile: str, about: str) -> str:
+def create(
+    client: "MlflowClient", card: Card, profile: str, about: str, origin: Mapping[str, str]
+) -> str:
     """A new run with the training's parameters, tags and data set; returns its id."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
@@ -189,7 +203,7 @@ def create(client: "MlflowClient", card: Card, profile: str, about: str) -> str:
         "profile": profile,
         "fingerprint": card.fingerprint,
         "mlflow.note.content": f"**{name}**: {about}",
-        **_origin(),
+        **origin,
     }
     for key, value in tags.items():
         client.set_tag(run_id, key, value)
@@ -230,20 +244,21 @@ def record(client: "MlflowClient", name: str, profile: str, about: str) -> bool:
     run_id = find(client, card)
     missing = run_id is None
     if run_id is None:
-        run_id = create(client, card, profile, about)
+        run_id = create(client, card, profile, about, {"recorded_by": "sync"})
         rows = artifacts.read_history(folder).to_dict("records")
         log_history(client, run_id, rows)
         client.set_terminated(run_id, "FINISHED")
-    metrics = artifacts.read_evaluation(pictures, card)
-    if metrics is None:
+    evaluation = artifacts.read_evaluation(pictures, card)
+    if evaluation is None:
         return missing
     digest = sha256(*sorted(path for path in pictures.iterdir()))
     if client.get_run(run_id).data.tags.get("evaluation") != digest:
         missing = True
-        for key, value in metrics.items():
+        for key, value in evaluation["metrics"].items():
             if key != "parameters":
                 client.log_metric(run_id, f"test_{key}", value)
         client.log_artifacts(run_id, str(pictures), "figures")
+        client.set_tag(run_id, "evaluated_on", evaluation["split"])
         client.set_tag(run_id, "evaluation", digest)
     return missing
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from modelmill.datasets import line, mnist, ptb, text
+from modelmill.schema import PositiveInt, Section
 
 # Each digit as 7 rows of 5 pixels, a row in the low 5 bits of a number.
 FONT = np.array(
@@ -30,9 +32,27 @@ VERBS = ["turns", "sees", "follows", "leaves", "hears", "keeps"]
 SPEAKERS = ["ROMEO", "JULIET", "MILLER", "KING"]
 
 
-def points(raw: Path, options: line.Options, seed: int) -> None:
-    """line.csv: y = slope x + intercept + N(0, noise)."""
-    rng = np.random.default_rng(seed)
+class Seed(Section):
+    """What a generator needs at least."""
+
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Line(Seed):
+    """y = slope x + intercept + N(0, noise), x `even`ly spaced or `random` in [low, high]."""
+
+    points: PositiveInt
+    x: Literal["even", "random"]
+    low: float
+    high: float
+    slope: float
+    intercept: float
+    noise: Annotated[float, Field(ge=0)]
+
+
+def points(raw: Path, options: Line) -> None:
+    """line.csv: noisy points of a line."""
+    rng = np.random.default_rng(options.seed)
     if options.x == "even":
         x = np.linspace(options.low, options.high, options.points)
     else:
@@ -41,9 +61,9 @@ def points(raw: Path, options: line.Options, seed: int) -> None:
     np.savetxt(raw / line.FILE, np.stack([x, y], 1), "%.9g", ",", header="x,y", comments="")
 
 
-def digits(raw: Path, options: Any, seed: int) -> None:
+def digits(raw: Path, options: Seed) -> None:
     """MNIST's four IDX files with 6,000 + 1,000 digits drawn from a font, moved and faded."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     shapes = (FONT[:, :, None] >> np.arange(4, -1, -1) & 1).repeat(3, axis=1).repeat(3, axis=2)
     height, width = shapes.shape[1:]
     for prefix, count in (("train", 6000), ("t10k", 1000)):
@@ -68,27 +88,33 @@ def sentences(count: int, rng: np.random.Generator) -> list[str]:
     return [" ".join(sentence) for sentence in zip(*columns, strict=True)]
 
 
-def treebank(raw: Path, options: Any, seed: int) -> None:
+def treebank(raw: Path, options: Seed) -> None:
     """Penn Treebank's three files, filled from the grammar."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     for name, count in zip(ptb.SPLITS.values(), (3000, 300, 300), strict=True):
         lines = [f" {sentence.lower()} \n" for sentence in sentences(count, rng)]
         (raw / name).write_text("".join(lines).replace(" n ", " N "), encoding="utf-8")
 
 
-def play(raw: Path, options: Any, seed: int) -> None:
+def play(raw: Path, options: Seed) -> None:
     """input.txt: speeches made from the grammar."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(options.seed)
     speakers = rng.choice(SPEAKERS, 2000).tolist()
     speeches = zip(speakers, sentences(2000, rng), strict=True)
     content = "\n\n".join(f"{speaker}:\n{sentence}." for speaker, sentence in speeches)
     (raw / text.FILE).write_text(content + "\n", encoding="utf-8")
 
 
-# By reader; each takes the folder for the raw files, the reader's options, and a seed.
-GENERATORS: dict[str, Callable[[Path, Any, int], None]] = {
-    "line": points,
-    "mnist": digits,
-    "ptb": treebank,
-    "text": play,
+class Generator(NamedTuple):
+    """The keys of `generate` in a conf file, and what writes the raw files."""
+
+    Settings: type[Section]
+    write: Callable[[Path, Any], None]
+
+
+GENERATORS = {  # by reader
+    "line": Generator(Line, points),
+    "mnist": Generator(Seed, digits),
+    "ptb": Generator(Seed, treebank),
+    "text": Generator(Seed, play),
 }

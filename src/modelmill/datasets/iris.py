@@ -8,9 +8,12 @@ from pydantic import Field
 
 from modelmill.datasets.processed import describe
 from modelmill.errors import ModelmillError
-from modelmill.params import PositiveInt, Section
+from modelmill.schema import PositiveInt, Section
 
 FILE = "iris.csv"
+
+SPLITS = ("train", "test")
+TASKS = ("classification",)
 
 
 class Options(Section):

@@ -1,28 +1,21 @@
 """Noisy points of a straight line (line.csv, columns x and y)."""
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
 from modelmill.datasets.processed import describe
 from modelmill.errors import ModelmillError
-from modelmill.params import PositiveInt, Section
+from modelmill.schema import Section
 
 FILE = "line.csv"
 
+SPLITS = ("train",)
+TASKS = ("regression",)
+
 
 class Options(Section):
-    """y = slope x + intercept + N(0, noise), x `even`ly spaced or `random` in [low, high]."""
-
-    points: PositiveInt
-    x: Literal["even", "random"]
-    low: float
-    high: float
-    slope: float
-    intercept: float
-    noise: Annotated[float, Field(ge=0)]
+    """Nothing to choose: every point is for training."""
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:

@@ -12,10 +12,13 @@ from pydantic import Field
 
 from modelmill.datasets.processed import describe
 from modelmill.errors import ModelmillError
-from modelmill.params import Section
+from modelmill.schema import Section
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
+
+SPLITS = ("train", "validation", "test")
+TASKS = ("classification",)
 
 
 class Options(Section):

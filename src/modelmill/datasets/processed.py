@@ -4,6 +4,7 @@ All arrays of a data set share their first axis. A split is a range of that axis
 corpus is stored once, however it is divided.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Processed:
 
     @property
     def digest(self) -> str:
-        """Identifies the content: a hash over the arrays' own hashes and the splits."""
+        """Identifies the content: a hash over all files' hashes, the splits, and the facts."""
         return self.meta["digest"]
 
 
@@ -66,9 +67,10 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
             }
             for path in files
         },
-        "digest": sha256(*files),
     }
-    write_json(out / META, meta)
+    content = [meta, {path.name: sha256(path) for path in sorted(out.iterdir())}]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    write_json(out / META, {**meta, "digest": digest})
 
 
 def load(folder: Path) -> Processed:

@@ -11,12 +11,13 @@ from modelmill.datasets.processed import VOCABULARY, describe
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
-from modelmill.params import Section
+from modelmill.schema import Section
 
 END = "<eos>"
 UNKNOWN = "<unk>"
 BLOCK = 1 << 22
 SPLITS = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
+TASKS = ("language_modeling",)
 
 
 class Options(Section):

@@ -13,11 +13,14 @@ from modelmill.datasets.processed import VOCABULARY, describe
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing, sha256, write_json
-from modelmill.params import Section
+from modelmill.schema import Section
 
 FILE = "input.txt"
 TENSOR = "tokens.npy"
 CODE_POINTS = 0x110000
+
+SPLITS = ("train", "validation")
+TASKS = ("language_modeling",)
 
 
 class Options(Section):

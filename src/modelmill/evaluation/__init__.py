@@ -1,7 +1,8 @@
 """What is done with a trained model: one module per task.
 
-Each has `Eval`, the typed keys of `eval` in a conf file, and ``evaluate(job, options)``, which
-returns the metrics over the whole split and writes figures. TensorFlow is imported inside.
+Each has `Eval`, the typed keys of `eval` in a conf file, `METRICS`, the names it reports, and
+``evaluate(job, options)``, which returns the metrics over the whole split and writes figures.
+TensorFlow is imported inside.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
 
 if TYPE_CHECKING:
     from modelmill.artifacts import Card
@@ -22,6 +24,26 @@ class Job:
     card: "Card"
     data: Processed
     figures: Path
+
+    @classmethod
+    def of(cls, name: str) -> "Job":
+        """The model `name` in data/models, and the data it was trained on.
+
+        Raises:
+            ModelmillError: it has not been trained, or on data that has changed since.
+        """
+        from modelmill import artifacts
+        from modelmill.datasets import processed
+
+        folder = Path("data/models", name)
+        card = artifacts.read_card(folder)
+        data = processed.load(Path("data/processed", card.settings["dataset"]))
+        if data.digest != card.data:
+            raise ModelmillError(
+                f"{name} was trained on other data than {data.folder} holds now: "
+                f"run `dvc repro train@{name}`"
+            )
+        return cls(folder, card, data, Path("data/figures", name))
 
     @property
     def name(self) -> str:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from modelmill.evaluation import Job
-from modelmill.params import Section
+from modelmill.schema import Section
 
+METRICS = ("accuracy", "loss")
 SHOWN = 24
 
 

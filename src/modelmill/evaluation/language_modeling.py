@@ -10,8 +10,10 @@ from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
 from modelmill.files import write_text
 from modelmill.models import Spec
-from modelmill.params import PositiveFloat, PositiveInt, Section
+from modelmill.schema import PositiveFloat, PositiveInt, Section
+from modelmill.tasks.language_modeling import perplexity
 
+METRICS = ("perplexity", "loss", "bits_per_token")
 WINDOW = 50
 
 
@@ -35,20 +37,21 @@ class Eval(Section):
 def evaluate(job: Job, options: Eval) -> dict[str, float]:
     """Perplexity = exp(total negative log-likelihood / tokens), state carried over the whole text.
 
-    Every token of the split counts; the first is predicted from the token before the split.
+    Every token of the split counts; the first is predicted from the token before the split, or
+    from the last of the split where nothing is before it.
     """
     from modelmill import artifacts
     from modelmill.inference import token_losses
 
     tokens = job.data.split(options.split)["tokens"]
     start = job.data.meta["splits"][options.split][0]
-    before = int(job.data.arrays["tokens"][start - 1])
+    before = int(job.data.arrays["tokens"][start - 1] if start else tokens[-1])
     model = artifacts.restore(job.folder, Spec((WINDOW,), job.card.spec.outputs))
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
     write_text(job.figures / "sample.txt", sample(job, options.sample) + "\n")
     return {
-        "perplexity": math.exp(loss),
+        "perplexity": perplexity(loss),
         "loss": loss,
         "bits_per_token": loss / math.log(2),
         "tokens": len(losses),
@@ -68,6 +71,8 @@ def sample(job: Job, options: Sample) -> str:
     ids = {token: index for index, token in enumerate(vocabulary)}
     words = job.data.meta["unit"] == "word"
     prime = options.prime.split() if words else list(options.prime)
+    if not prime:
+        raise ModelmillError("prime: at least one word is needed to go on from")
     for token in prime:
         if token not in ids:
             raise ModelmillError(f"the {job.data.meta['unit']} {token!r} is not in the vocabulary")

@@ -1,20 +1,64 @@
 """Initial values as params.yaml names them."""
 
-import keras
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from modelmill import params
+from pydantic import Field
+
+from modelmill.schema import PositiveFloat, Section
+
+if TYPE_CHECKING:
+    import keras
 
 
-def initializer(settings: params.Initializer) -> keras.initializers.Initializer:
+class Constant(Section):
+    name: Literal["constant"]
+    value: float = 0.0
+
+
+class Uniform(Section):
+    """Evenly from [-limit, limit]."""
+
+    name: Literal["uniform"]
+    limit: PositiveFloat
+
+
+class Normal(Section):
+    name: Literal["normal"]
+    stddev: PositiveFloat
+
+
+class TruncatedNormal(Section):
+    """Normal, redrawn beyond two standard deviations."""
+
+    name: Literal["truncated_normal"]
+    stddev: PositiveFloat
+
+
+class GlorotUniform(Section):
+    """Glorot and Bengio 2010: evenly from ±sqrt(6 / (fan_in + fan_out))."""
+
+    name: Literal["glorot_uniform"]
+
+
+Initializer = Annotated[
+    Constant | Uniform | Normal | TruncatedNormal | GlorotUniform, Field(discriminator="name")
+]
+
+ZERO = Constant(name="constant", value=0.0)
+
+
+def initializer(settings: Initializer) -> "keras.initializers.Initializer":
     """The Keras initializer for a block of params.yaml."""
+    import keras
+
     match settings:
-        case params.Constant():
+        case Constant():
             return keras.initializers.Constant(settings.value)
-        case params.Uniform():
+        case Uniform():
             return keras.initializers.RandomUniform(-settings.limit, settings.limit)
-        case params.Normal():
+        case Normal():
             return keras.initializers.RandomNormal(stddev=settings.stddev)
-        case params.TruncatedNormal():
+        case TruncatedNormal():
             return keras.initializers.TruncatedNormal(stddev=settings.stddev)
-        case params.GlorotUniform():
+        case GlorotUniform():
             return keras.initializers.GlorotUniform()

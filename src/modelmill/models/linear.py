@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from modelmill.layers.initial import ZERO, Initializer, initializer
 from modelmill.models import Spec
-from modelmill.params import Initializer, Section
+from modelmill.schema import Section
 
 if TYPE_CHECKING:
     import keras
@@ -14,20 +15,18 @@ class Net(Section):
 
     bias: bool
     initializer: Initializer
-    bias_initializer: Initializer | None = None
+    bias_initializer: Initializer = ZERO
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":
     """One dense layer without activation."""
     import keras
 
-    from modelmill.layers.initial import initializer
-
     inputs = keras.Input(spec.inputs)
     outputs = keras.layers.Dense(
         spec.outputs,
         use_bias=net.bias,
         kernel_initializer=initializer(net.initializer),
-        bias_initializer=initializer(net.bias_initializer or net.initializer),
+        bias_initializer=initializer(net.bias_initializer),
     )(inputs)
     return keras.Model(inputs, outputs)

@@ -5,8 +5,9 @@ With LSTM cells this is the model of Zaremba, Sutskever and Vinyals 2014.
 
 from typing import TYPE_CHECKING, Literal
 
+from modelmill.layers.initial import ZERO, Initializer, initializer
 from modelmill.models import Spec
-from modelmill.params import Constant, Initializer, PositiveInt, Probability, Section
+from modelmill.schema import PositiveInt, Probability, Section
 
 if TYPE_CHECKING:
     import keras
@@ -22,14 +23,13 @@ class Net(Section):
     layers: PositiveInt
     dropout: Probability = 0.0
     initializer: Initializer
-    bias_initializer: Initializer = Constant(name="constant", value=0.0)
+    bias_initializer: Initializer = ZERO
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":
     """Tokens [batch, steps] and state -> logits [batch, steps, vocabulary] and state."""
     import keras
 
-    from modelmill.layers.initial import initializer
     from modelmill.layers.recurrent import STATES, Recurrent
 
     per_layer = STATES[net.cell]

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from modelmill.layers.initial import Initializer, initializer
 from modelmill.models import Spec
-from modelmill.params import Initializer, Section
+from modelmill.schema import Section
 
 if TYPE_CHECKING:
     import keras
@@ -19,8 +20,6 @@ class Net(Section):
 def build(net: Net, spec: Spec) -> "keras.Model":
     """One dense layer; its outputs are logits."""
     import keras
-
-    from modelmill.layers.initial import initializer
 
     inputs = keras.Input(spec.inputs)
     logits = keras.layers.Dense(

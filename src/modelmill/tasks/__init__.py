@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from modelmill.models import Spec
-from modelmill.params import Fit
+from modelmill.training.settings import Fit
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelmill.models import Spec
-from modelmill.params import Fit
+from modelmill.training.settings import Fit
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,4 +27,9 @@ def score(outputs: "tf.Tensor", targets: "tf.Tensor") -> "tf.Tensor":
 
 
 def metrics(means: list[float]) -> dict[str, float]:
-    return {"loss": means[0], "perplexity": math.exp(means[0])}
+    return {"loss": means[0], "perplexity": perplexity(means[0])}
+
+
+def perplexity(loss: float) -> float:
+    """The exponential of a loss in nats, infinite where a float has no room for it."""
+    return math.exp(loss) if loss < 709 else math.inf

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from modelmill.models import Spec
-from modelmill.params import Fit
+from modelmill.training.settings import Fit
 
 if TYPE_CHECKING:
     import tensorflow as tf

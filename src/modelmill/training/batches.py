@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.params import Fit
+from modelmill.training.settings import Fit
 
 
 class Batches(Protocol):

@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.errors import ModelmillError
-from modelmill.params import Fit
 from modelmill.tasks import Task
 from modelmill.training import optimizers
 from modelmill.training.batches import Batches
 from modelmill.training.schedules import learning_rates
+from modelmill.training.settings import Fit
 
 CALL_SECONDS = 0.7
+REMEDY = "try a smaller fit.learning_rate, or fit.clip_norm"
 Row = dict[str, float]
 State = list[tf.Tensor]
 
@@ -103,7 +104,11 @@ class Trainer:
             if self.validation:
                 for name, value in self.validate().items():
                     row[f"validation_{name}"] = value
+            if not all(map(math.isfinite, row.values())):
+                raise ModelmillError(f"at step {step:,}, {row} is not finite: {REMEDY}")
             yield row
+        if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
+            raise ModelmillError(f"the last step left weights that are not finite: {REMEDY}")
 
     def validate(self) -> Row:
         """The task's metrics over all of the validation batches."""
@@ -194,8 +199,7 @@ class Trainer:
         wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(wrong):
             raise ModelmillError(
-                f"the loss became {scores[wrong[0], 0]} at step {first + wrong[0] + 1:,}: "
-                "try a smaller fit.learning_rate, or fit.clip_norm"
+                f"the loss became {scores[wrong[0], 0]} at step {first + wrong[0] + 1:,}: {REMEDY}"
             )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from modelmill.params import Adam, Optimizer, RmsProp, Sgd
+from modelmill.training.settings import Adam, Optimizer, RmsProp, Sgd
 
 Update = Callable[[list[tf.Tensor], tf.Tensor], None]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelmill.params import ConstantRate, DecayAfter, ExponentialDecay, Fit
+from modelmill.training.settings import ConstantRate, DecayAfter, ExponentialDecay, Fit
 
 
 def learning_rates(fit: Fit, first: int, count: int, steps_per_epoch: int) -> np.ndarray:

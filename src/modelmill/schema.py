@@ -1,0 +1,77 @@
+"""How a block of params.yaml is declared and validated; knows nothing of what is in it."""
+
+import difflib
+import reprlib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from modelmill.errors import ModelmillError
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Section")
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A block of params.yaml: unknown keys and wrong types are refused, values are read-only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: object) -> object:
+        for key in value if isinstance(value, dict) else ():
+            if key not in cls.model_fields:
+                raise ValueError(
+                    f"there is no key {str(key)!r} here{_nearest(key, cls.model_fields)}"
+                )
+        return value
+
+
+def validate(schema: type[S], value: object, where: str, origin: str = "params.yaml") -> S:
+    """`value` as a `schema`; an error names its origin and the key at fault below `where`."""
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
+        message = first["msg"].removeprefix("Value error, ")
+        found = (
+            ""
+            if isinstance(first["input"], dict | list)
+            else f", found {reprlib.repr(first['input'])}"
+        )
+        raise ModelmillError(f"{origin}: {key or 'the file'}: {message}{found}") from None
+
+
+def _path(loc: tuple[int | str, ...], value: Any, kind: str) -> list[str]:
+    """The keys in `loc` without the tags that pydantic adds for the branch of a union."""
+    keys = []
+    for key in loc:
+        if isinstance(value, list | dict) and (isinstance(value, list) or key in value):
+            keys.append(str(key))
+            value = value[key]  # type: ignore[index]
+    return [*keys, str(loc[-1])] if kind == "missing" else keys
+
+
+def choose(entries: Mapping[str, T], name: str, what: str) -> T:
+    """The entry called `name`; an unknown name is answered with the nearest one."""
+    check_choice(what, name, entries)
+    return entries[name]
+
+
+def check_choice(what: str, name: str, valid: Iterable[str]) -> None:
+    """Raises ModelmillError, naming the nearest valid name, if `name` is none of them."""
+    if name not in valid:
+        raise ModelmillError(f"{what}: there is no {name!r}{_nearest(name, valid)}")
+
+
+def _nearest(name: object, valid: Iterable[str]) -> str:
+    choices = sorted(valid)
+    close = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; choose from {', '.join(choices)}"
