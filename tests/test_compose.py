@@ -109,7 +109,7 @@ def test_what_we_composed_is_checked_in_an_experiment_too(house, monkeypatch):
 
 def test_broken_yaml_in_conf_is_one_line(house):
     edit(house, "config.yaml", "seed: 1", "seed: [")
-    with pytest.raises(ModelmillError, match="^conf: ") as error:
+    with pytest.raises(ModelmillError, match=r"^conf: ") as error:
         compose.compose([])
     assert "\n" not in str(error.value)
 

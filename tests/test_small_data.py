@@ -99,13 +99,13 @@ def test_more_rows_than_there_are_cannot_be_asked_for(folders):
 def points(**changed):
     options = {"points": 500, "x": "even", "low": -1.0, "high": 3.0}
     options |= {"slope": 2.0, "intercept": -1.0, "noise": 0.1}
-    return line.Options(**options | changed)
+    return generate.Line(seed=0, **options | changed)
 
 
-def drawn(folders, options, seed=0):
+def drawn(folders, settings):
     raw, out = folders
-    generate.GENERATORS["line"](raw, options, seed)
-    line.prepare(raw, out, options)
+    generate.GENERATORS["line"].write(raw, settings)
+    line.prepare(raw, out, line.Options())
     return processed.load(out).split("train")
 
 
@@ -139,13 +139,13 @@ def test_a_bad_table_of_points_is_an_error(folders, content):
     if content is not None:
         (raw / line.FILE).write_text(content)
     with pytest.raises(ModelmillError, match=r"line\.csv: not the points of a line"):
-        line.prepare(raw, out, points())
+        line.prepare(raw, out, line.Options())
 
 
 # --- generated files -------------------------------------------------------------------------
 
 OPTIONS = {
-    "line": points(),
+    "line": line.Options(),
     "mnist": mnist.Options(validation=500),
     "ptb": ptb.Options(),
     "text": text.Options(encoding="utf-8", validation_fraction=0.1),
@@ -153,16 +153,21 @@ OPTIONS = {
 READERS = {"line": line, "mnist": mnist, "ptb": ptb, "text": text}
 
 
+def write(reader, folder, seed):
+    settings = points() if reader == "line" else generate.Seed(seed=0)
+    generate.GENERATORS[reader].write(folder, settings.model_copy(update={"seed": seed}))
+
+
 def generated(reader, folder, seed):
     folder.mkdir()
-    generate.GENERATORS[reader](folder, OPTIONS[reader], seed)
+    write(reader, folder, seed)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("reader", generate.GENERATORS)
 def test_what_is_generated_can_be_read(folders, reader):
     raw, out = folders
-    generate.GENERATORS[reader](raw, OPTIONS[reader], 1)
+    write(reader, raw, 1)
     READERS[reader].prepare(raw, out, OPTIONS[reader])
     data = processed.load(out)
     assert all(len(data.split(name)[key]) for name in data.meta["splits"] for key in data.arrays)
@@ -181,7 +186,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, reader):
 def test_generated_digits_can_be_told_apart(folders):
     """The mean image of a digit, its ink moved about, is nearest to the mean of that digit."""
     raw, out = folders
-    generate.GENERATORS["mnist"](raw, OPTIONS["mnist"], 1)
+    write("mnist", raw, 1)
     mnist.prepare(raw, out, OPTIONS["mnist"])
     data = processed.load(out)
     means = {

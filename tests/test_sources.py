@@ -36,8 +36,7 @@ def dataset(*found_at, files=FILES):
     return Dataset(
         about="",
         reader="text",
-        generated=False,
-        seed=0,
+        generate=None,
         files={name: announced(content) for name, content in files.items()},
         sources=list(found_at),
         options={},

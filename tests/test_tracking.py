@@ -64,7 +64,7 @@ def write_files(house, card=CARD, loss=0.25):
         folder.mkdir(parents=True, exist_ok=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
     (model / artifacts.HISTORY).write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.0\n")
-    artifacts.save_evaluation(figures, card, {"loss": loss, "parameters": 1})
+    artifacts.save_evaluation(figures, card, {"loss": loss, "parameters": 1}, "train")
     (figures / "line.png").write_bytes(b"picture")
 
 

@@ -119,7 +119,7 @@ class Dataset(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    profile: Annotated[str, Field(pattern=NAME.pattern)]
+    profile: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     synthetic_data: dict[str, int] | None
     datasets: dict[str, Dataset]
