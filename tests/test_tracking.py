@@ -116,6 +116,13 @@ def test_a_training_that_stops_is_marked(house, exception, status):
     assert run.data.metrics["loss"] == 2.0
 
 
+def test_a_training_that_was_killed_is_marked(house):
+    with tracking.Recorder() as recorder:
+        recorder.start(CARD, "smoke", "A toy")
+    (run,) = runs(tracking.connect())
+    assert run.info.status == "KILLED"
+
+
 def test_evaluation_completes_the_run_of_its_training(house):
     train()
     write_files(house)
@@ -124,6 +131,7 @@ def test_evaluation_completes_the_run_of_its_training(house):
     client = tracking.connect()
     (run,) = runs(client)
     assert run.data.metrics["test_loss"] == 0.25
+    assert run.data.tags["evaluated_on"] == "train"
     names = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
     assert names == {"figures/line.png", "figures/evaluation.json"}
 
@@ -164,7 +172,10 @@ def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
     began = time.monotonic()
-    train()
+    with tracking.Recorder() as recorder:
+        recorder.start(CARD, "smoke", "A toy")
+        for _ in range(5000):  # far more than a pipe holds
+            recorder.row(ROWS[0])
     assert time.monotonic() - began < 10
     assert "no answer within 1 s" in capfd.readouterr().err
 
