@@ -36,9 +36,10 @@ def main() -> None:
         recorder.start(card, everything.profile, entry.about)
         began = time.monotonic()
         history = train(name, model, task, entry.fit, data, everything.seed, recorder.row)
-        recorder.end(seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
         with replacing_folder(Path("data/models", name)) as folder:
             artifacts.save(folder, model, card, history)
+        recorder.end(seconds)
 
 
 if __name__ == "__main__":
