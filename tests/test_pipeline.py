@@ -1,90 +1,14 @@
 """The whole pipeline in the smoke profile, in a clone of its own: what runs, and what again."""
 
 import json
-import os
-import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from clone import FILES, Clone
 from conftest import ROOT
 
-from modelmill import artifacts, params
-
-FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS]
-
-
-class Clone:
-    """A copy of the working tree as a repository of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in filter(None, names.stdout.split("\0")):
-            if (ROOT / name).is_file() and name != "dvc.lock" and "data/metrics" not in name:
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, path / name)
-        self.git("init", "-q", "-b", "main")
-        self.git("config", "user.name", "test")
-        self.git("config", "user.email", "test@example.invalid")
-        self.compose("profile=smoke")
-        self.commit()
-
-    def run(self, *command: str, code: int = 0) -> str:
-        """What the command printed; it must end with `code`."""
-        environment = os.environ | {
-            "PYTHONPATH": str(self.path / "src"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        }
-        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
-            environment.pop(name, None)
-        result = subprocess.run(
-            command,
-            cwd=self.path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert result.returncode == code, result.stdout
-        return result.stdout
-
-    def git(self, *arguments: str) -> str:
-        return self.run("git", *arguments)
-
-    def commit(self) -> None:
-        self.git("add", "-A")
-        self.git("commit", "-qm", "state")
-
-    def compose(self, *overrides: str) -> None:
-        self.run(sys.executable, "-m", "pipelines.compose", *overrides)
-
-    def repro(self, *arguments: str) -> set[str]:
-        """Runs `dvc repro`; returns the stages that were really run, `params` aside."""
-        printed = self.run("dvc", "repro", *arguments)
-        return set(re.findall(r"Running stage '(.*?)'", printed)) - {"params"}
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        path = self.path / name
-        text = path.read_text(encoding="utf-8")
-        assert old in text
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    def bytes(self, model: str) -> list[bytes]:
-        return [(self.path / "data/models" / model / name).read_bytes() for name in FILES]
-
-    def runs(self) -> list[dict]:
-        """Every MLflow run of the repository's database: tags, params and metrics."""
-        script = (
-            "import json; from modelmill import tracking; c = tracking.connect(); "
-            "print('RUNS' + json.dumps([{'tags': r.data.tags, 'params': r.data.params,"
-            " 'metrics': r.data.metrics, 'status': r.info.status}"
-            " for e in c.search_experiments() for r in c.search_runs([e.experiment_id])]))"
-        )
-        return json.loads(self.run(sys.executable, "-c", script).rpartition("RUNS")[2])
+from modelmill import params
 
 
 @pytest.fixture(scope="module")
@@ -226,33 +150,3 @@ def test_a_new_architecture_is_one_more_file(clone):
         ]
         == 0.5
     )
-
-
-def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(clone):
-    target = "evaluate@mnist_softmax"
-    rate, batch = "models.mnist_softmax.fit.learning_rate", "models.mnist_softmax.fit.batch_size"
-    smoke = ["-S", "profile=smoke"]
-    clone.run("dvc", "exp", "run", *smoke, "-S", f"{rate}=0.3", target)
-    clone.git("checkout", "-q", ".")
-    sweep = ["-S", f"{rate}=choice(0.1,0.2)", "-S", f"{batch}=choice(25,40)"]
-    clone.run("dvc", "exp", "run", "--queue", *smoke, *sweep, target)
-    clone.run("dvc", "queue", "start")
-    clone.run(sys.executable, "-c", WAIT)
-    runs = [run for run in clone.runs() if run["tags"].get("dvc_experiment")]
-    found = {(run["params"]["fit.learning_rate"], run["params"]["fit.batch_size"]) for run in runs}
-    queued = {(r, b) for r in ("0.1", "0.2") for b in ("25", "40")}
-    assert found == {("0.3", "50")} | queued
-    assert all("test_accuracy" in run["metrics"] for run in runs)
-    assert len({run["tags"]["dvc_experiment"] for run in runs}) == len(runs) == 5
-
-
-WAIT = """
-import subprocess, sys, time
-for _ in range(240):
-    status = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True).stdout
-    if "Queued" not in status and "Running" not in status:
-        break
-    time.sleep(0.5)
-print(status)
-sys.exit("Failed" in status)
-"""

@@ -1,0 +1,37 @@
+"""DVC's experiments and its queue, in a clone: every one becomes a comparable run in MLflow."""
+
+import sys
+
+from clone import Clone
+
+WAIT = """
+import subprocess, sys, time
+for _ in range(240):
+    status = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True).stdout
+    if "Queued" not in status and "Running" not in status:
+        break
+    time.sleep(0.5)
+print(status)
+sys.exit("Failed" in status)
+"""
+
+
+def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(tmp_path):
+    clone = Clone(tmp_path)
+    target = "evaluate@mnist_softmax"
+    clone.repro(target)
+    clone.commit()
+    rate, batch = "models.mnist_softmax.fit.learning_rate", "models.mnist_softmax.fit.batch_size"
+    smoke = ["-S", "profile=smoke"]
+    clone.run("dvc", "exp", "run", *smoke, "-S", f"{rate}=0.3", target)
+    clone.git("checkout", "-q", ".")
+    sweep = ["-S", f"{rate}=choice(0.1,0.2)", "-S", f"{batch}=choice(25,40)"]
+    clone.run("dvc", "exp", "run", "--queue", *smoke, *sweep, target)
+    clone.run("dvc", "queue", "start")
+    clone.run(sys.executable, "-c", WAIT)
+    runs = [run for run in clone.runs() if run["tags"].get("dvc_experiment")]
+    found = {(run["params"]["fit.learning_rate"], run["params"]["fit.batch_size"]) for run in runs}
+    queued = {(r, b) for r in ("0.1", "0.2") for b in ("25", "40")}
+    assert found == {("0.3", "50")} | queued
+    assert all("test_accuracy" in run["metrics"] for run in runs)
+    assert len({run["tags"]["dvc_experiment"] for run in runs}) == len(runs) == 5
