@@ -1,7 +1,7 @@
 """A trained model on disk: weights, the card that says how to rebuild it, its history.
 
-model.weights.h5 and history.csv hold results, model.json holds everything the training was made
-from, so that evaluation, sampling and tracking need nothing else.
+model.weights.h5 and history.csv hold results, model.json says what the training was made from, so
+that a model is rebuilt, and its run recorded, without params.yaml.
 """
 
 import csv

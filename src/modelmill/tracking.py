@@ -140,11 +140,9 @@ class Listener:
             self._flush()
 
     def end(self, seconds: float) -> None:
-        self._flush()
         if self.run_id:
             self.client.log_metric(self.run_id, "train_seconds", seconds)
-            self.client.set_terminated(self.run_id, "FINISHED")
-            self.run_id = None
+        self.stop("FINISHED")
 
     def stop(self, status: str) -> None:
         self._flush()
@@ -251,7 +249,7 @@ def record(client: "MlflowClient", name: str, profile: str, about: str) -> bool:
     evaluation = artifacts.read_evaluation(pictures, card)
     if evaluation is None:
         return missing
-    digest = sha256(*sorted(path for path in pictures.iterdir()))
+    digest = sha256(*sorted(pictures.iterdir()))
     if client.get_run(run_id).data.tags.get("evaluation") != digest:
         missing = True
         for key, value in evaluation["metrics"].items():
