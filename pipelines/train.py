@@ -18,7 +18,6 @@ def main() -> None:
     name = parser.parse_args().model
     everything = params.load()
     entry = choose(everything.models, name, "models")
-
     task = params.part("tasks", entry.task, f"models.{name}.task")
 
     from modelmill import artifacts, runtime, tracking
@@ -35,10 +34,10 @@ def main() -> None:
         card = artifacts.card(settings, spec, data.digest, model)
         recorder.start(card, everything.profile, entry.about)
         began = time.monotonic()
-        history = train(name, model, task, entry.fit, data, everything.seed, recorder.row)
+        outcome = train(name, model, task, entry.fit, data, everything.seed, recorder.row)
         seconds = time.monotonic() - began
         with replacing_folder(Path("data/models", name)) as folder:
-            artifacts.save(folder, model, card, history)
+            artifacts.save(folder, model, card, *outcome)
         recorder.end(seconds)
 
 

@@ -123,7 +123,7 @@ def test_the_readmes_model_works_as_printed(house):
         house, "config.yaml", "      - mnist_softmax\n", f"      - mnist_softmax\n      - {name}\n"
     )
     parsed = params.parse(params.yaml_data(compose.compose([])))
-    assert parsed.models[name].arch == "softmax"
+    assert parsed.models[name].arch == "linear"
 
 
 def test_an_experiment_is_trusted_for_dvc_has_just_composed_it(house, monkeypatch):

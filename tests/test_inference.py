@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelmill.evaluation.classification import confusion, log_probabilities
-from modelmill.models import Spec, recurrent_lm, softmax
+from modelmill.models import Spec, linear, recurrent_lm
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 NET = recurrent_lm.Net.model_validate(
@@ -50,10 +50,10 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary():
 def test_predictions_cover_every_example_whatever_the_batch():
     from modelmill import inference
 
-    net = softmax.Net.model_validate(
+    net = linear.Net.model_validate(
         {"bias": False, "initializer": {"name": "normal", "stddev": 1.0}}
     )
-    model = softmax.build(net, Spec((2, 2), 3))
+    model = linear.build(net, Spec((2, 2), 3))
     x = np.random.default_rng(0).integers(0, 256, (2 * inference.BATCH + 7, 2, 2)).astype(np.uint8)
     expected = (x.reshape(len(x), 4) / 255).astype(np.float32) @ model.weights[0].numpy()
     np.testing.assert_allclose(inference.predict(model, x, 1 / 255), expected, atol=1e-5)

@@ -55,8 +55,8 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.task", "clasification", "did you mean 'classification'?"),
         (
             "models.mnist_softmax.arch",
-            "sofmax",
-            "arch: there is no 'sofmax'; did you mean 'softmax",
+            "linaer",
+            "arch: there is no 'linaer'; did you mean 'linear",
         ),
         ("models.mnist_softmax.arch", "../x", "arch: there is no '../x'"),
         ("models.m; rm -rf /", {}, "models.m; rm -rf /"),

@@ -93,10 +93,10 @@ def test_editing_eval_only_evaluates(clone):
 
 
 def test_editing_an_architecture_runs_its_models_only(clone, everything):
-    with (clone.path / "src/modelmill/models/softmax.py").open("a") as file:
+    with (clone.path / "src/modelmill/models/convnet.py").open("a") as file:
         file.write("\n# edited\n")
-    softmaxes = [name for name, model in everything.models.items() if model.arch == "softmax"]
-    expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in softmaxes}
+    affected = [name for name, model in everything.models.items() if model.arch == "convnet"]
+    expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in affected}
     assert clone.repro() == expected
 
 
@@ -128,14 +128,14 @@ def test_a_new_model_is_one_conf_file_and_one_line(clone):
 
 def test_a_new_architecture_is_one_more_file(clone):
     models, conf = clone.path / "src/modelmill/models", clone.path / "conf/model"
-    code = (models / "softmax.py").read_text()
+    code = (models / "linear.py").read_text()
     (models / "scaled.py").write_text(
         code.replace("    bias: bool\n", "    bias: bool\n    scale: float\n").replace(
-            "keras.Model(inputs, logits)", "keras.Model(inputs, logits * net.scale)"
+            "keras.Model(inputs, outputs)", "keras.Model(inputs, outputs * net.scale)"
         )
     )
     text = (conf / "mnist_softmax.yaml").read_text().replace("mnist_softmax", "my_model")
-    text = text.replace("arch: softmax", "arch: scaled").replace(
+    text = text.replace("arch: linear", "arch: scaled").replace(
         "  bias: true", "  bias: true\n  scale: 0.5"
     )
     (conf / "my_model.yaml").write_text(text)

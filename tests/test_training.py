@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, linear, recurrent_lm, softmax
+from modelmill.models import Spec, linear, recurrent_lm
 from modelmill.schema import validate
 from modelmill.tasks import classification, language_modeling, regression
 from modelmill.training import settings as schema
@@ -40,8 +40,9 @@ def trained(build, net, spec, task, fit, arrays, validation=None):
 
     keras.utils.set_random_seed(1)
     model = build(net, spec)
-    held_out = validation and batches.validation(validation, 1.0, fit)
-    trainer = Trainer(model, task, fit, batches.training(arrays, 1.0, fit, 1), held_out)
+    held_out = validation and batches.validation(validation, task.TARGETS, 1.0, fit)
+    train = batches.training(arrays, task.TARGETS, 1.0, fit, 1)
+    trainer = Trainer(model, task, fit, train, held_out)
     rows = list(trainer.run(lambda step, metrics: None))
     return model, rows
 
@@ -55,10 +56,10 @@ def clusters(count=64):
 
 
 def train_classifier(**keys):
-    net = softmax.Net.model_validate({"bias": True, "initializer": ZERO})
+    net = linear.Net.model_validate({"bias": True, "initializer": ZERO})
     data = clusters()
     fit = make_fit(**keys)
-    return trained(softmax.build, net, Spec((2,), 3), classification, fit, data, data)
+    return trained(linear.build, net, Spec((2,), 3), classification, fit, data, data)
 
 
 def train_language_model(cell="lstm", tokens=None, **keys):
@@ -236,7 +237,7 @@ def test_reductions_scale_the_gradient(reduction, factor):
 
 
 def test_a_classifier_learns_and_its_history_says_so():
-    _, rows = train_classifier(length="6 epochs", validate_every=10)
+    _, rows = train_classifier(length="6 epochs", validate_every="10 steps")
     assert [row["step"] for row in rows[:3]] == [10, 16, 26]
     assert rows[0]["epoch"] == 10 / 16
     assert rows[-1]["validation_accuracy"] == 1.0

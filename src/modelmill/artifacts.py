@@ -1,16 +1,20 @@
 """A trained model on disk: weights, the card that says how to rebuild it, its history.
 
-model.weights.h5 and history.csv hold results, model.json says what the training was made from, so
-that a model is rebuilt, and its run recorded, without params.yaml.
+model.weights.h5, history.csv and snapshots.npy (the weights after each lap, where `fit` asks for
+them) hold results; model.json says what the training was made from, so that a model is rebuilt,
+and its run recorded, without params.yaml.
 """
 
 import csv
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WEIGHTS, CARD, HISTORY = "model.weights.h5", "model.json", "history.csv"
+SNAPSHOTS = "snapshots.npy"
 EVALUATION = "evaluation.json"
 
 
@@ -64,9 +69,16 @@ def fingerprint(settings: Mapping[str, Any], data: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def save(folder: Path, model: "keras.Model", card: Card, history: list[dict[str, float]]) -> None:
-    """Writes the three files, the same bytes for the same training."""
+def save(
+    folder: Path,
+    model: "keras.Model",
+    card: Card,
+    history: list[dict[str, float]],
+    snapshots: np.ndarray,
+) -> None:
+    """Writes the four files, the same bytes for the same training."""
     model.save_weights(folder / WEIGHTS)
+    np.save(folder / SNAPSHOTS, snapshots)
     write_json(folder / CARD, asdict(card))
     with (folder / HISTORY).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -120,6 +132,18 @@ def build(settings: Mapping[str, Any], spec: Spec) -> "keras.Model":
     """An untrained model of the architecture in `settings`, for other shapes if need be."""
     arch = part("models", settings["arch"], "arch")
     return arch.build(validate(arch.Net, settings["net"], "net", CARD), spec)
+
+
+def read_snapshots(folder: Path) -> np.ndarray:
+    """Opens snapshots.npy: the weights after each lap, float32 [laps, parameters], or no laps."""
+    return np.load(folder / SNAPSHOTS, mmap_mode="r", allow_pickle=False)
+
+
+def set_weights(model: "keras.Model", snapshot: np.ndarray) -> None:
+    """Gives `model` the weights of a row of `read_snapshots`."""
+    ends = np.cumsum([math.prod(weight.shape) for weight in model.weights])
+    parts = np.split(snapshot, ends[:-1])
+    model.set_weights([p.reshape(w.shape) for p, w in zip(parts, model.weights, strict=True)])
 
 
 def restore(folder: Path, spec: Spec | None = None) -> "keras.Model":

@@ -23,11 +23,14 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Reference(Section):
-    """What the result is held against: `goal` is ours, `published` is somebody's figure."""
+    """What the result is held against: `goal` is ours, `published` is somebody's figure.
+
+    A goal of None asks for the figure to be reported only.
+    """
 
     metric: str
     better: Literal["higher", "lower"]
-    goal: float
+    goal: float | None
     published: float | None
     source: str
 
@@ -233,9 +236,12 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
         "net": validate(arch.Net, entry.net, f"{where}.net", origin),
         "eval": validate(evaluation.Eval, entry.eval, f"{where}.eval", origin),
     }
-    if (entry.fit.num_steps is None) == task.SEQUENTIAL:
-        needs = "is required" if task.SEQUENTIAL else "has no meaning"
+    if (entry.fit.num_steps is None) == (task.TARGETS == "tokens"):
+        needs = "has no meaning" if entry.fit.num_steps else "is required"
         raise ModelmillError(f"{where}.fit.num_steps {needs} for task '{entry.task}'")
+    if entry.fit.corruption and task.TARGETS != "x":
+        raise ModelmillError(f"{where}.fit.corruption has no meaning for task '{entry.task}'")
+    check_choice(f"{where}.fit.loss", entry.fit.loss or task.LOSSES[0], task.LOSSES)
     reader = part("datasets", datasets[entry.dataset].reader, f"{where}.dataset")
     check_choice(
         f"{where}.task: among those for data set '{entry.dataset}'", entry.task, reader.TASKS

@@ -1,5 +1,6 @@
 """Starting TensorFlow: quietly, quickly, deterministically, one thread per shard of a batch."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ def _hidden(names: tuple[str, ...]) -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from going through an import's objects: a quarter of its time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
@@ -44,7 +56,7 @@ def start(seed: int, shards: int = 1) -> None:
             among them.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _quiet(), _hidden(UNUSED_BY_KERAS):
+    with _quiet(), _uncollected(), _hidden(UNUSED_BY_KERAS):
         import keras
         import tensorflow as tf
 

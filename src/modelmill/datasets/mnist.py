@@ -18,7 +18,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
 
 SPLITS = ("train", "validation", "test")
-TASKS = ("classification",)
+TASKS = ("classification", "reconstruction")
 
 
 class Options(Section):

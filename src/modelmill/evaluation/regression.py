@@ -5,7 +5,7 @@ import numpy as np
 from modelmill.evaluation import Job
 from modelmill.schema import Section
 
-METRICS = ("loss", "slope", "intercept", "slope_error", "intercept_error")
+METRICS = ("loss", "slope", "intercept", "slope_error", "intercept_error", "line_error")
 
 
 class Eval(Section):

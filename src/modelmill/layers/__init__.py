@@ -1,1 +1,1 @@
-"""What several architectures share: initial values and the recurrent layer."""
+"""What several architectures share: initial values, the recurrent layer, tied weights."""

@@ -35,9 +35,10 @@ class TruncatedNormal(Section):
 
 
 class GlorotUniform(Section):
-    """Glorot and Bengio 2010: evenly from ±sqrt(6 / (fan_in + fan_out))."""
+    """Glorot and Bengio 2010: evenly from ±gain * sqrt(6 / (fan_in + fan_out))."""
 
     name: Literal["glorot_uniform"]
+    gain: PositiveFloat = 1.0
 
 
 Initializer = Annotated[
@@ -61,4 +62,6 @@ def initializer(settings: Initializer) -> "keras.initializers.Initializer":
         case TruncatedNormal():
             return keras.initializers.TruncatedNormal(stddev=settings.stddev)
         case GlorotUniform():
-            return keras.initializers.GlorotUniform()
+            return keras.initializers.VarianceScaling(
+                settings.gain**2, mode="fan_avg", distribution="uniform"
+            )

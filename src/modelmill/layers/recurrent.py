@@ -20,7 +20,7 @@ class Recurrent(keras.layers.Layer):
 
     Call arguments:
         inputs: float [batch, steps, features], the number of steps known.
-        state: `STATES[cell]` tensors [batch, units], zeros at the start of a sequence.
+        state: `STATES[cell]` tensors [batch, units]; None is the start of a sequence, zeros.
 
     Returns:
         Outputs [batch, steps, units], then the state after the last step.
@@ -50,11 +50,14 @@ class Recurrent(keras.layers.Layer):
         self.bias = self.add_weight(shape=(width,), name="bias", initializer=self.bias_initializer)
         self.features = features
 
-    def call(self, inputs: tf.Tensor, state: list[tf.Tensor]) -> tuple[tf.Tensor, ...]:
+    def call(
+        self, inputs: tf.Tensor, state: list[tf.Tensor] | None = None
+    ) -> tuple[tf.Tensor, ...]:
         kernel = tf.convert_to_tensor(self.kernel)
         bias = tf.convert_to_tensor(self.bias)
         recurrent = kernel[self.features :]
         batch, steps = tf.shape(inputs)[0], inputs.shape[1]
+        state = state or [tf.zeros([batch, self.units])] * STATES[self.cell]
         # Time first: each step is then one contiguous block.
         flat = tf.reshape(tf.transpose(inputs, [1, 0, 2]), [-1, self.features])
         projected = tf.reshape(

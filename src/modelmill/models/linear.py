@@ -1,4 +1,4 @@
-"""A straight line or plane: y = xW + b."""
+"""y = xW + b on flattened inputs: a straight line, or the logits of softmax regression."""
 
 from typing import TYPE_CHECKING
 
@@ -28,5 +28,5 @@ def build(net: Net, spec: Spec) -> "keras.Model":
         use_bias=net.bias,
         kernel_initializer=initializer(net.initializer),
         bias_initializer=initializer(net.bias_initializer),
-    )(inputs)
+    )(keras.layers.Flatten()(inputs))
     return keras.Model(inputs, outputs)

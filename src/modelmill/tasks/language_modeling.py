@@ -10,7 +10,8 @@ from modelmill.training.settings import Fit
 if TYPE_CHECKING:
     import tensorflow as tf
 
-SEQUENTIAL = True
+TARGETS = "tokens"
+LOSSES = ("cross_entropy",)
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
@@ -18,7 +19,7 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     return Spec((fit.num_steps,), meta["vocabulary_size"])
 
 
-def score(outputs: "tf.Tensor", targets: "tf.Tensor") -> "tf.Tensor":
+def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
     """Sum of cross-entropy for logits [batch, steps, vocabulary]: [1]."""
     import tensorflow as tf
 

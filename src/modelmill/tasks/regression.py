@@ -9,14 +9,15 @@ from modelmill.training.settings import Fit
 if TYPE_CHECKING:
     import tensorflow as tf
 
-SEQUENTIAL = False
+TARGETS = "y"
+LOSSES = ("squared_error",)
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     return Spec(tuple(meta["input_shape"]), meta["outputs"])
 
 
-def score(outputs: "tf.Tensor", targets: "tf.Tensor") -> "tf.Tensor":
+def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
     """Sum of squared errors of outputs and targets [batch, outputs]: [1]."""
     import tensorflow as tf
 

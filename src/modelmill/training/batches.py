@@ -36,10 +36,12 @@ class Examples:
     so that nothing needs to be stored to go on from any step.
 
     Args:
-        x, y: inputs and targets; integers are scaled, targets kept as they are.
+        x: inputs; integers are scaled by `scale`.
+        y: targets, kept as they are; None makes the (scaled) inputs the targets.
         scale: factor that takes `x` to the range the models see.
         seed: of the order; None keeps the data's own.
         keep_rest: whether the examples that do not fill a batch make a last, smaller one.
+        corruption: share of the input values that are set to zero, others in every epoch.
     """
 
     signature = tf.TensorSpec([2], tf.int64)
@@ -47,13 +49,15 @@ class Examples:
     def __init__(
         self,
         x: np.ndarray,
-        y: np.ndarray,
+        y: np.ndarray | None,
         scale: float,
         batch_size: int,
         seed: int | None,
         keep_rest: bool,
+        corruption: float = 0.0,
     ) -> None:
-        self.x, self.y, self.scale = tf.constant(x), tf.constant(y), scale
+        self.x, self.y = tf.constant(x), None if y is None else tf.constant(y)
+        self.scale, self.corruption = scale, corruption
         self.batch_size, self.seed = batch_size, seed
         self.steps = (len(x) + (batch_size - 1 if keep_rest else 0)) // batch_size
         self.predictions = len(x) if keep_rest else self.steps * batch_size
@@ -72,10 +76,18 @@ class Examples:
             last = tf.constant(len(self.x) - 1, tf.int64)
             key = tf.stack([tf.constant(self.seed, tf.int64), loaded[0]])
             rows = tf.random.experimental.index_shuffle(rows, tf.cast(key, tf.int32), last)
-        x, y = tf.gather(self.x, rows), tf.gather(self.y, rows)
+        x = tf.gather(self.x, rows)
         if not x.dtype.is_floating:
             x = tf.cast(x, tf.float32) * self.scale
+        if self.y is None:
+            return self._corrupted(x, tf.stack([loaded[0], start])), x
+        y = tf.gather(self.y, rows)
         return x, tf.cast(y, tf.int32) if y.dtype.is_integer else y
+
+    def _corrupted(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        if not self.corruption:
+            return x
+        return tf.where(tf.random.stateless_uniform(tf.shape(x), seed) < self.corruption, 0.0, x)
 
 
 class Windows:
@@ -99,17 +111,27 @@ class Windows:
         return tf.slice(loaded, [0, start], shape), tf.slice(loaded, [0, start + 1], shape)
 
 
-def training(arrays: Mapping[str, np.ndarray], scale: float, fit: Fit, seed: int) -> Batches:
-    """Batches to train on, as `fit` wants them."""
-    if fit.num_steps:
-        return Windows(arrays["tokens"], fit.batch_size, fit.num_steps)
+Arrays = Mapping[str, np.ndarray]
+
+
+def training(arrays: Arrays, targets: str, scale: float, fit: Fit, seed: int) -> Batches:
+    """Batches to train on, as `fit` wants them; `targets` is the task's."""
+    if targets == "tokens":
+        return _windows(arrays, fit)
     order = seed if fit.shuffle else None
-    return Examples(arrays["x"], arrays["y"], scale, fit.batch_size, order, keep_rest=False)
+    y = arrays["y"] if targets == "y" else None
+    return Examples(arrays["x"], y, scale, fit.batch_size, order, False, fit.corruption)
 
 
-def validation(arrays: Mapping[str, np.ndarray], scale: float, fit: Fit) -> Batches:
+def validation(arrays: Arrays, targets: str, scale: float, fit: Fit) -> Batches:
     """Batches to measure on: every example once, or the streams that training would read."""
-    if fit.num_steps:
-        return Windows(arrays["tokens"], fit.batch_size, fit.num_steps)
+    if targets == "tokens":
+        return _windows(arrays, fit)
     size = max(fit.batch_size, 500)
-    return Examples(arrays["x"], arrays["y"], scale, size, None, keep_rest=True)
+    y = arrays["y"] if targets == "y" else None
+    return Examples(arrays["x"], y, scale, size, None, True, fit.corruption)
+
+
+def _windows(arrays: Arrays, fit: Fit) -> Windows:
+    assert fit.num_steps
+    return Windows(arrays["tokens"], fit.batch_size, fit.num_steps)

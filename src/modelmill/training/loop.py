@@ -19,7 +19,7 @@ from modelmill.tasks import Task
 from modelmill.training import optimizers
 from modelmill.training.batches import Batches
 from modelmill.training.schedules import learning_rates
-from modelmill.training.settings import Fit
+from modelmill.training.settings import Fit, Stop
 
 CALL_SECONDS = 0.7
 REMEDY = "try a smaller fit.learning_rate, or fit.clip_norm"
@@ -52,6 +52,7 @@ class Trainer:
             "sum_over_steps": 1 / fit.batch_size,
             "sum": 1.0,
         }
+        self.loss = fit.loss or task.LOSSES[0]
         self.loss_scale = scales[fit.reduction]
         self.variables = [variable.value for variable in model.trainable_variables]
         self.update, self.slots = optimizers.build(fit.optimizer, self.variables)
@@ -65,47 +66,46 @@ class Trainer:
             )
 
     def run(self, on_call: Callable[[int, Row], None]) -> Iterator[Row]:
-        """Trains to the end, yielding measurements after each lap.
+        """Trains to the end, or until `fit.stop` ends it, yielding measurements after each lap.
 
         Args:
             on_call: told after each compiled call the steps done so far and the call's metrics.
 
-        A lap is `fit.validate_every` steps, or what is left of the epoch. A row holds the step,
-        the epoch (with a fraction), the learning rate, the lap's mean training metrics, and
-        those of the validation data under names that start with ``validation_``.
+        A lap is `fit.validate_every`. A row holds the step, the epoch (with a fraction), the
+        learning rate, the lap's mean training metrics, and those of the validation data under
+        names that start with ``validation_``.
 
         Raises:
             ModelmillError: the loss stopped being a finite number.
         """
-        per_epoch = self.train.steps
+        per_epoch, patience = self.train.steps, Patience(self.fit.stop)
         step, state = 0, self._zero_state()
-        while step < self.steps:
-            epoch, first = divmod(step, per_epoch)
-            if first == 0:
-                state = self._zero_state()
-            left = min(per_epoch - first, self.steps - step)
-            count = min(self.fit.validate_every or left, left)
-            scores = []
-            for start, steps in self.train_pace.calls(count):
-                rates = learning_rates(self.fit, step + start, steps, per_epoch)
-                loaded = self.train.load(epoch, first + start, steps)
-                score, state = self._train(loaded, tf.constant(rates), state)
-                scores.append(score.numpy())
-                self._check_finite(scores[-1], step + start)
-                done = step + start + steps
-                on_call(done, self._metrics(scores[-1:], steps * self.predictions_per_step))
-            step += count
+        while step < self.steps and not patience.exhausted:
+            lap, end, scores = step, self._lap_end(step), []
+            while step < end:
+                epoch, first = divmod(step, per_epoch)
+                if first == 0:
+                    state = self._zero_state()
+                for start, count in self.train_pace.calls(min(per_epoch - first, end - step)):
+                    rates = learning_rates(self.fit, step, count, per_epoch)
+                    loaded = self.train.load(epoch, first + start, count)
+                    score, state = self._train(loaded, tf.constant(rates), state)
+                    scores.append(score.numpy())
+                    self._check_finite(scores[-1], step)
+                    step += count
+                    on_call(step, self._metrics(scores[-1:], count * self.predictions_per_step))
             row: Row = {
                 "step": step,
                 "epoch": step / per_epoch,
                 "learning_rate": float(rates[-1]),
-                **self._metrics(scores, count * self.predictions_per_step),
+                **self._metrics(scores, (step - lap) * self.predictions_per_step),
             }
             if self.validation:
                 for name, value in self.validate().items():
                     row[f"validation_{name}"] = value
             if not all(map(math.isfinite, row.values())):
                 raise ModelmillError(f"at step {step:,}, {row} is not finite: {REMEDY}")
+            patience.watch(row)
             yield row
         if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
             raise ModelmillError(f"the last step left weights that are not finite: {REMEDY}")
@@ -171,7 +171,7 @@ class Trainer:
     ) -> tuple[tf.Tensor, State]:
         outputs = self.model([x, *state] if state else x, training=training)
         logits, *new_state = outputs if state else [outputs]
-        return self.task.score(logits, y), new_state
+        return self.task.score(logits, y, self.loss), new_state
 
     def _shards(
         self, x: tf.Tensor, y: tf.Tensor, state: State
@@ -188,6 +188,13 @@ class Trainer:
 
     # --- on the host -----------------------------------------------------------------------
 
+    def _lap_end(self, step: int) -> int:
+        number, unit = self.fit.validate_every
+        if unit == "epochs":
+            return min(step + number * self.train.steps, self.steps)
+        left = self.train.steps - step % self.train.steps
+        return min(step + min(number, left), self.steps)
+
     def _zero_state(self) -> State:
         return [tf.zeros([self.fit.batch_size, *i.shape[1:]]) for i in self.model.inputs[1:]]
 
@@ -201,6 +208,23 @@ class Trainer:
             raise ModelmillError(
                 f"the loss became {scores[wrong[0], 0]} at step {first + wrong[0] + 1:,}: {REMEDY}"
             )
+
+
+class Patience:
+    """Follows a metric, and is exhausted when it has stopped falling."""
+
+    def __init__(self, stop: Stop | None) -> None:
+        self.stop, self.best, self.laps = stop, math.inf, 0
+
+    def watch(self, row: Row) -> None:
+        if self.stop:
+            value = row[self.stop.metric]
+            self.laps = 0 if self.best - value >= self.stop.min_change else self.laps + 1
+            self.best = min(self.best, value)
+
+    @property
+    def exhausted(self) -> bool:
+        return self.stop is not None and self.laps >= self.stop.patience
 
 
 class Pace:

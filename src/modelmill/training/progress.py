@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from modelmill.training.settings import Stop
+
 Row = dict[str, float]
 SECONDS_BETWEEN_LINES = 2.0  # where there is no terminal to redraw a line on
 
@@ -40,6 +42,14 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
+
+    def stopped(self, row: Row, stop: Stop) -> None:
+        """Says that the training ended early after `row`."""
+        print(
+            f"{self.name}: stopped at step {row['step']:,.0f}: {stop.metric.replace('_', ' ')} "
+            f"no longer falls by {stop.min_change:g}",
+            file=sys.stderr,
+        )
 
     def call(self, step: int, metrics: Row) -> None:
         """After a compiled call: steps done so far, and that call's metrics."""

@@ -85,16 +85,41 @@ class Adam(Section):
 Optimizer = Annotated[Sgd | RmsProp | Adam, Field(discriminator="name")]
 
 
+class Stop(Section):
+    """Ends a training once `metric` has not fallen by `min_change` for `patience` laps."""
+
+    metric: Literal["loss", "validation_loss"]
+    min_change: Annotated[float, Field(ge=0)] = 0.0
+    patience: PositiveInt = 1
+
+
 class Fit(Section):
-    """How a model is trained; `modelmill.training` is its only reader."""
+    """How a model is trained.
+
+    Attributes:
+        length: at most, where `stop` may end it earlier.
+        num_steps: window of a task over one long sequence, in tokens.
+        validate_every: a lap, after which everything is measured; one given in steps ends with
+            the epoch at the latest.
+        snapshots: whether the weights are kept after each lap, for pictures of how they grew.
+        shards: parts of a batch that are computed side by side.
+        loss: one of the task's `LOSSES`; None is the first.
+        reduction: of a batch's losses to the number that is differentiated.
+        corruption: share of the input values set to zero at random, where inputs are targets.
+        clip_norm: the largest joint norm of all gradients.
+    """
 
     length: Length
+    stop: Stop | None = None
     batch_size: PositiveInt
     num_steps: PositiveInt | None = None
     shuffle: bool = True
-    validate_every: PositiveInt | None = None
+    validate_every: Length = Duration(1, "epochs")
+    snapshots: bool = False
     shards: PositiveInt = 1
+    loss: str | None = None
     reduction: Literal["mean", "sum", "sum_over_steps"] = "mean"
+    corruption: Probability = 0.0
     optimizer: Optimizer
     learning_rate: PositiveFloat
     schedule: Schedule = ConstantRate(name="constant")

@@ -1,0 +1,57 @@
+"""Convolutional network: blocks of convolution, pooling and dropout, a dense layer, logits."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from modelmill.layers.initial import ZERO, Initializer, initializer
+from modelmill.models import Spec
+from modelmill.schema import PositiveInt, Probability, Section
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Block(Section):
+    """A convolution with ReLU (`kernel` x `kernel`), max-pooling (`pool` x `pool`), dropout."""
+
+    filters: PositiveInt
+    kernel: PositiveInt
+    pool: PositiveInt
+    dropout: Probability = 0.0
+
+
+class Net(Section):
+    """The blocks, then the dense layer of `hidden_units` with ReLU and `dropout`.
+
+    Images are padded so that a convolution keeps their size, and pooling rounds it up.
+    """
+
+    blocks: Annotated[list[Block], Field(min_length=1)]
+    hidden_units: PositiveInt
+    dropout: Probability = 0.0
+    bias: bool
+    initializer: Initializer
+    bias_initializer: Initializer = ZERO
+
+
+def build(net: Net, spec: Spec) -> "keras.Model":
+    """Grey images [batch, rows, columns] -> logits."""
+    import keras
+
+    shared = {
+        "use_bias": net.bias,
+        "kernel_initializer": initializer(net.initializer),
+        "bias_initializer": initializer(net.bias_initializer),
+    }
+    inputs = keras.Input(spec.inputs)
+    x = keras.layers.Reshape((*spec.inputs, 1))(inputs)
+    for block in net.blocks:
+        x = keras.layers.Conv2D(
+            block.filters, block.kernel, padding="same", activation="relu", **shared
+        )(x)
+        x = keras.layers.MaxPooling2D(block.pool, padding="same")(x)
+        x = keras.layers.Dropout(block.dropout)(x)
+    x = keras.layers.Dense(net.hidden_units, "relu", **shared)(keras.layers.Flatten()(x))
+    x = keras.layers.Dropout(net.dropout)(x)
+    return keras.Model(inputs, keras.layers.Dense(spec.outputs, **shared)(x))

@@ -1,0 +1,39 @@
+"""A recurrent layer that reads an image row by row; its last output decides."""
+
+from typing import TYPE_CHECKING, Literal
+
+from modelmill.layers.initial import ZERO, Initializer, initializer
+from modelmill.models import Spec
+from modelmill.schema import PositiveInt, Section
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Net(Section):
+    """The recurrent layer, and initial values of it and of the output layer after it."""
+
+    cell: Literal["rnn", "gru", "lstm"]
+    forget_bias: float = 0.0
+    units: PositiveInt
+    initializer: Initializer
+    output_initializer: Initializer
+    output_bias_initializer: Initializer = ZERO
+
+
+def build(net: Net, spec: Spec) -> "keras.Model":
+    """Sequences [batch, steps, features] -> logits."""
+    import keras
+
+    from modelmill.layers.recurrent import Recurrent
+
+    inputs = keras.Input(spec.inputs)
+    _, last, *_ = Recurrent(net.cell, net.units, net.forget_bias, initializer(net.initializer))(
+        inputs
+    )
+    logits = keras.layers.Dense(
+        spec.outputs,
+        kernel_initializer=initializer(net.output_initializer),
+        bias_initializer=initializer(net.output_bias_initializer),
+    )(last)
+    return keras.Model(inputs, logits)
