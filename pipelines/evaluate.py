@@ -18,8 +18,9 @@ def main() -> None:
     entry = choose(everything.models, name, "models")
     evaluation = params.part("evaluation", entry.task, f"models.{name}.task")
 
-    from modelmill import artifacts, figures, runtime, tracking
+    from modelmill import artifacts, runtime, tracking
     from modelmill.evaluation import Job
+    from modelmill.figures import curves
 
     job = Job.of(name)
     with tracking.Recorder() as recorder:
@@ -28,7 +29,7 @@ def main() -> None:
             metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)
             metrics["parameters"] = job.card.parameters
             history = artifacts.read_history(job.folder)
-            figures.learning_curves(history, name, pictures / "curves.png")
+            curves.learning_curves(history, name, pictures / "curves.png")
             artifacts.save_evaluation(pictures, job.card, metrics, entry.eval.split)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
         recorder.complete(name, everything.profile, entry.about)

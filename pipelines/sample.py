@@ -38,7 +38,7 @@ def main() -> None:
     options = validate(language_modeling.Sample, settings, "", "command line")
     job = Job.of(name)
     runtime.start(options.seed)
-    print(language_modeling.sample(job, options))
+    print(language_modeling.Writer(job, options).write())
 
 
 if __name__ == "__main__":

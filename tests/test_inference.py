@@ -60,9 +60,9 @@ def test_predictions_cover_every_example_whatever_the_batch():
 
 
 def generate(pick, length=40, seed=1, temperature=1.0, space=0):
-    from modelmill.inference import generate as run
+    from modelmill.inference import generator
 
-    return run(language_model(1), [1, 2], length, pick, temperature, seed, space)
+    return generator(language_model(1), length, pick, temperature, seed, space)([1, 2])
 
 
 def test_argmax_needs_no_luck_and_draws_do():

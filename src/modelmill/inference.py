@@ -1,5 +1,7 @@
 """What trained models compute: outputs for examples, losses of a text, new text."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -47,16 +49,15 @@ def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndar
     return run(tf.constant(padded), _zero_state(model))[:count].numpy()
 
 
-def generate(
+def generator(
     model: keras.Model,
-    prime: list[int],
     length: int,
     pick: str,
     temperature: float,
     seed: int,
     space: int | None = None,
-) -> list[int]:
-    """Continues `prime` by `length` tokens.
+) -> Callable[[list[int]], list[int]]:
+    """Returns what continues a list of token ids by `length` more, with the model's weights then.
 
     Args:
         model: a recurrent model over windows of one step.
@@ -66,13 +67,13 @@ def generate(
     """
 
     @tf.function(reduce_retracing=True)
-    def run(primer: tf.Tensor, state: list[tf.Tensor], steps: tf.Tensor) -> tf.Tensor:
+    def run(primer: tf.Tensor, state: list[tf.Tensor]) -> tf.Tensor:
         logits = tf.zeros([1, 1, model.outputs[0].shape[2]])
         for token in primer:
             logits, *state = model([token[None, None], *state], training=False)
-        chosen = tf.TensorArray(tf.int32, steps)
+        chosen = tf.TensorArray(tf.int32, length)
         token = primer[-1]
-        for index in tf.range(steps):
+        for index in tf.range(length):
             drawn = tf.random.stateless_categorical(
                 logits[0] / temperature, 1, tf.stack([seed, index]), tf.int32
             )[0, 0]
@@ -87,8 +88,7 @@ def generate(
             logits, *state = model([token[None, None], *state], training=False)
         return chosen.stack()
 
-    steps = tf.constant(length)
-    return run(tf.constant(prime), _zero_state(model), steps).numpy().tolist()
+    return lambda prime: run(tf.constant(prime), _zero_state(model)).numpy().tolist()
 
 
 def _zero_state(model: keras.Model) -> list[tf.Tensor]:

@@ -11,6 +11,9 @@ from modelmill.errors import ModelmillError
 from modelmill.schema import PositiveInt, Section
 
 FILE = "iris.csv"
+MEASURES = [
+    f"{part} (cm)" for part in ("sepal length", "sepal width", "petal length", "petal width")
+]
 
 SPLITS = ("train", "test")
 TASKS = ("classification",)
@@ -62,7 +65,8 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     describe(
         out,
         {"test": (0, held_out), "train": (held_out, options.rows)},
-        input_shape=[4],
+        input_shape=[len(MEASURES)],
+        input_names=MEASURES,
         outputs=len(names),
         class_names=names,
         scale=1.0,

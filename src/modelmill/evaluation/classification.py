@@ -1,18 +1,63 @@
-"""Evaluating a classifier: accuracy and cross-entropy, confusion matrix, worst mistakes."""
+"""Evaluating a classifier: accuracy and loss, mistakes, and what it looks at."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelmill.evaluation import Job
 from modelmill.schema import Section
 
+if TYPE_CHECKING:
+    import keras
+
 METRICS = ("accuracy", "loss")
-SHOWN = 24
+MISTAKES = 24
+FILTERS = 72  # of a layer that has more, those with the largest weights
+READ = 3  # digits shown row by row
+PLACES = 300  # on each axis of decision regions
 
 
 class Eval(Section):
     """The split to measure on."""
 
     split: str
+
+
+def evaluate(job: Job, options: Eval) -> dict[str, float]:
+    """Accuracy and the loss that was trained for over every example of the split."""
+    from modelmill import artifacts
+    from modelmill.figures import classes
+    from modelmill.inference import predict
+
+    arrays = job.data.split(options.split)
+    x, truth = arrays["x"], arrays["y"].astype(np.int64)
+    model = artifacts.restore(job.folder)
+    logits = predict(model, x, job.data.meta["scale"])
+    names = job.data.meta["class_names"]
+    classes.confusion_matrix(
+        confusion(truth, logits.argmax(axis=1), len(names)),
+        names,
+        f"{job.name}: confusion on {len(x):,} examples",
+        job.figures / "confusion.png",
+    )
+    if x.ndim == 3:
+        _draw_mistakes(job, x, truth, log_probabilities(logits))
+        _draw_insights(job, model, x)
+    else:
+        _draw_regions(job, model, x, truth)
+    return {
+        "accuracy": float(np.mean(logits.argmax(axis=1) == truth)),
+        "loss": float(losses(logits, truth, job.card.settings["fit"]["loss"]).mean()),
+        "examples": len(x),
+    }
+
+
+def losses(logits: np.ndarray, truth: np.ndarray, loss: str | None) -> np.ndarray:
+    """What `modelmill.tasks.classification.score` adds up, by example, in float64."""
+    if loss == "half_squared_error":
+        right = np.eye(logits.shape[1])[truth]
+        return np.square(1 / (1 + np.exp(-logits.astype(np.float64))) - right).sum(axis=1) / 2
+    return -log_probabilities(logits)[np.arange(len(truth)), truth]
 
 
 def log_probabilities(logits: np.ndarray) -> np.ndarray:
@@ -26,37 +71,73 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def evaluate(job: Job, options: Eval) -> dict[str, float]:
-    """Accuracy and cross-entropy in nats over every example of the split."""
-    from modelmill import artifacts, figures
+def most_telling(x: np.ndarray, truth: np.ndarray) -> list[int]:
+    """The two columns of `x` whose class means are furthest apart, measured by their spread."""
+    groups = [x[truth == index] for index in np.unique(truth)]
+    between = np.var([group.mean(axis=0) for group in groups], axis=0)
+    within = np.mean([group.var(axis=0) for group in groups], axis=0)
+    return sorted(np.argsort(between / within)[-2:].tolist())
+
+
+def _draw_mistakes(job: Job, x: np.ndarray, truth: np.ndarray, log_p: np.ndarray) -> None:
+    from modelmill.figures import images
+
+    names, predicted = job.data.meta["class_names"], log_p.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != truth)
+    worst = wrong[np.argsort(log_p[wrong, truth[wrong]], kind="stable")][:MISTAKES]
+    confidence = np.exp(log_p[worst].max(axis=1))
+    captions = [
+        f"{names[truth[i]]} taken for {names[predicted[i]]}\np = {p:.2f}"
+        for i, p in zip(worst, confidence, strict=True)
+    ]
+    title = f"{job.name}: worst of {len(wrong):,} mistakes"
+    images.grid(x[worst], captions, title, job.figures / "mistakes.png")
+
+
+def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
+    """The weights as images, feature maps, and a digit as it is read, where the model has them."""
+    from modelmill import insights
+    from modelmill.figures import classes, images
+
+    names = job.data.meta["class_names"]
+    digits = (x[:READ] * np.float32(job.data.meta["scale"])).astype(np.float32)
+    filters = insights.first_filters(model)
+    if filters is not None and len(filters) == len(names):
+        path = job.figures / "weights.png"
+        images.grid(filters, names, f"{job.name}: weights of each class", path, signed=True)
+    elif filters is not None:
+        strongest = np.argsort(-np.square(filters).sum(axis=(1, 2)), kind="stable")[:FILTERS]
+        heading = f"{len(strongest)} of {len(filters)} units of the first layer"
+        parts = [(heading, filters[np.sort(strongest)])]
+        title = f"{job.name}: what the first layer looks for"
+        images.mosaics(parts, title, job.figures / "filters.png", signed=True)
+    if maps := insights.feature_maps(model, digits[0]):
+        title = f"{job.name}: feature maps of one digit"
+        path = job.figures / "feature_maps.png"
+        images.mosaics([("the digit", digits[:1]), *maps], title, path, signed=False)
+    if (probabilities := insights.reading(model, digits)) is not None:
+        title = f"{job.name}: reading row by row"
+        classes.reading(digits, probabilities, names, title, job.figures / "reading.png")
+
+
+def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarray) -> None:
+    """The classes over the two most telling inputs, the others at their mean."""
+    from modelmill.figures import classes
     from modelmill.inference import predict
 
-    arrays = job.data.split(options.split)
-    x, truth = arrays["x"], arrays["y"].astype(np.int64)
-    logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
-    log_p = log_probabilities(logits)
-    predicted, confidence = logits.argmax(axis=1), np.exp(log_p.max(axis=1))
-    names = job.data.meta["class_names"]
-    figures.confusion_matrix(
-        confusion(truth, predicted, len(names)),
-        names,
-        f"{job.name}: confusion on {len(x):,} examples",
-        job.figures / "confusion.png",
+    axes = most_telling(x, truth)
+    low, high = x[:, axes].min(axis=0) - 0.5, x[:, axes].max(axis=0) + 0.5
+    first, second = (np.linspace(*ends, PLACES) for ends in zip(low, high, strict=True))
+    plane = np.tile(x.mean(axis=0), (PLACES**2, 1)).astype(np.float32)
+    plane[:, axes[0]], plane[:, axes[1]] = (grid.ravel() for grid in np.meshgrid(first, second))
+    decided = predict(model, plane, 1.0).argmax(axis=1).reshape(PLACES, PLACES)
+    classes.decision_regions(
+        (first, second),
+        decided,
+        x[:, axes],
+        truth,
+        [job.data.meta["input_names"][column] for column in axes],
+        job.data.meta["class_names"],
+        f"{job.name}: decisions, the other inputs at their mean",
+        job.figures / "regions.png",
     )
-    if x.ndim == 3:
-        wrong = np.flatnonzero(predicted != truth)
-        worst = wrong[np.argsort(log_p[wrong, truth[wrong]], kind="stable")][:SHOWN]
-        figures.image_grid(
-            x[worst],
-            [
-                f"{names[truth[i]]} taken for {names[predicted[i]]}\np = {confidence[i]:.2f}"
-                for i in worst
-            ],
-            f"{job.name}: worst of {len(wrong):,} mistakes",
-            job.figures / "mistakes.png",
-        )
-    return {
-        "accuracy": float(np.mean(predicted == truth)),
-        "loss": float(-np.mean(log_p[np.arange(len(x)), truth])),
-        "examples": len(x),
-    }

@@ -15,6 +15,7 @@ from modelmill.tasks.language_modeling import perplexity
 
 METRICS = ("perplexity", "loss", "bits_per_token")
 WINDOW = 50
+LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
 
 class Sample(Section):
@@ -49,7 +50,9 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     model = artifacts.restore(job.folder, Spec((WINDOW,), job.card.spec.outputs))
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
-    write_text(job.figures / "sample.txt", sample(job, options.sample) + "\n")
+    writer = Writer(job, options.sample)
+    write_text(job.figures / "sample.txt", writer.write() + "\n")
+    _show_learning(job, writer)
     return {
         "perplexity": perplexity(loss),
         "loss": loss,
@@ -58,35 +61,66 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     }
 
 
-def sample(job: Job, options: Sample) -> str:
-    """`options.prime` and the text that the model continues it with.
+def _show_learning(job: Job, writer: "Writer") -> None:
+    """Perplexity while training, and what the model wrote after some of its laps."""
+    from modelmill import artifacts
+    from modelmill.figures import curves
+
+    fit, unit = job.card.settings["fit"], job.data.meta["unit"]
+    history = artifacts.read_history(job.folder)
+    per_step = fit["batch_size"] * fit["num_steps"]
+    path = job.figures / "perplexity.png"
+    curves.perplexity(history, per_step, unit, job.name, path)
+    snapshots = artifacts.read_snapshots(job.folder)
+    texts = []
+    for lap in sorted({lap for lap in LAPS if lap <= len(snapshots)} | {len(snapshots)} - {0}):
+        artifacts.set_weights(writer.model, snapshots[lap - 1])
+        row = history.iloc[lap - 1]
+        texts.append(
+            f"=== epoch {row.epoch:.4g}, perplexity {row.perplexity:.2f} ===\n\n{writer.write()}\n"
+        )
+    if texts:
+        write_text(job.figures / "samples_by_epoch.txt", "\n".join(texts))
+
+
+class Writer:
+    """A trained model that continues the prime of `options`.
+
+    Attributes:
+        model: its weights may be changed between texts.
 
     Raises:
         ModelmillError: `prime` holds a token that the model does not know.
     """
-    from modelmill import artifacts
-    from modelmill.inference import generate
 
-    vocabulary = job.data.vocabulary()
-    ids = {token: index for index, token in enumerate(vocabulary)}
-    words = job.data.meta["unit"] == "word"
-    prime = options.prime.split() if words else list(options.prime)
-    if not prime:
-        raise ModelmillError("prime: at least one word is needed to go on from")
-    for token in prime:
-        if token not in ids:
-            raise ModelmillError(f"the {job.data.meta['unit']} {token!r} is not in the vocabulary")
-    model = artifacts.restore(job.folder, Spec((1,), job.card.spec.outputs))
-    chosen = generate(
-        model,
-        [ids[token] for token in prime],
-        options.length,
-        options.pick,
-        options.temperature,
-        options.seed,
-        ids.get("<eos>" if words else " "),
-    )
-    tokens = prime + [vocabulary[index] for index in chosen]
-    if not words:
-        return "".join(tokens)
-    return " ".join(tokens).replace(" <eos>", "\n").replace("\n ", "\n")
+    def __init__(self, job: Job, options: Sample) -> None:
+        from modelmill import artifacts
+        from modelmill.inference import generator
+
+        self.vocabulary, self.words = job.data.vocabulary(), job.data.meta["unit"] == "word"
+        ids = {token: index for index, token in enumerate(self.vocabulary)}
+        self.prime = options.prime.split() if self.words else list(options.prime)
+        if not self.prime:
+            raise ModelmillError("prime: at least one word is needed to go on from")
+        for token in self.prime:
+            if token not in ids:
+                unit = job.data.meta["unit"]
+                raise ModelmillError(f"prime: the {unit} {token!r} is not in the vocabulary")
+        self.model = artifacts.restore(job.folder, Spec((1,), job.card.spec.outputs))
+        self._prime_ids = [ids[token] for token in self.prime]
+        self._generate = generator(
+            self.model,
+            options.length,
+            options.pick,
+            options.temperature,
+            options.seed,
+            ids.get("<eos>" if self.words else " "),
+        )
+
+    def write(self) -> str:
+        """The prime and its continuation."""
+        chosen = self._generate(self._prime_ids)
+        tokens = self.prime + [self.vocabulary[index] for index in chosen]
+        if not self.words:
+            return "".join(tokens)
+        return " ".join(tokens).replace(" <eos>", "\n").replace("\n ", "\n")

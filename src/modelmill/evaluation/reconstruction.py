@@ -22,7 +22,8 @@ class Eval(Section):
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:
     """Squared error against the whole inputs: in total, by example (loss), and by value."""
-    from modelmill import artifacts, figures
+    from modelmill import artifacts
+    from modelmill.figures import images
     from modelmill.inference import predict
 
     x, scale = job.data.split(options.split)["x"], job.data.meta["scale"]
@@ -35,7 +36,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         if options.corruption:
             rows.insert(1, (f"{options.corruption:.0%} missing", corrupted[:SHOWN]))
         path = job.figures / "reconstructions.png"
-        figures.image_rows(rows, f"{job.name}: what it makes of digits it never saw", path)
+        images.rows(rows, f"{job.name}: what it makes of digits it never saw", path)
     return {
         "total_squared_error": total,
         "loss": total / len(x),

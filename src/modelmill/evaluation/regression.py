@@ -24,26 +24,42 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     errors = predict(model, arrays["x"], job.data.meta["scale"]) - arrays["y"].astype(np.float64)
     metrics = {"loss": float(np.mean(errors**2)), "examples": len(errors)}
     if job.card.settings["arch"] == "linear" and job.card.spec.inputs == (1,):
-        slope, intercept = [*(w.numpy().item() for w in model.weights), 0.0][:2]
-        bias = len(model.weights) == 2
-        metrics |= _line(job, arrays["x"], arrays["y"], slope, intercept, bias)
+        weights = np.concatenate([w.numpy().ravel() for w in model.weights])
+        metrics |= _line(job, arrays["x"], arrays["y"], weights)
     return metrics
 
 
-def _line(
-    job: Job, x: np.ndarray, y: np.ndarray, slope: float, intercept: float, bias: bool
-) -> dict[str, float]:
-    from modelmill import figures
+def _line(job: Job, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    """Metrics and figures of a line with `weights` [slope] or [slope, intercept]."""
+    from modelmill import artifacts
+    from modelmill.figures import curves
 
-    columns = np.hstack([x, np.ones_like(x)]) if bias else x
-    solution = np.linalg.lstsq(columns.astype(np.float64), y.astype(np.float64))[0]
-    best, best_intercept = [*solution.ravel().tolist(), 0.0][:2]
+    columns = np.hstack([x, np.ones_like(x)])[:, : len(weights)]
+    solution = np.linalg.lstsq(columns.astype(np.float64), y.astype(np.float64))[0].ravel()
+    (slope, intercept), (best, best_intercept) = _pair(weights), _pair(solution)
     lines = [("trained", slope, intercept), ("least squares", best, best_intercept)]
     title = f"{job.name}: the fitted line"
-    figures.line_fit(x.ravel(), y.ravel(), lines, title, job.figures / "line.png")
+    curves.line_fit(x.ravel(), y.ravel(), lines, title, job.figures / "line.png")
+    if len(snapshots := artifacts.read_snapshots(job.folder)):
+        curves.line_over_time(
+            x.ravel(),
+            y.ravel(),
+            artifacts.read_history(job.folder).step.to_numpy(),
+            np.array([_pair(snapshot) for snapshot in snapshots]),
+            f"{job.name}: the line while it learns",
+            job.figures / "line_over_time.png",
+        )
+    slope_error, intercept_error = abs(slope - best), abs(intercept - best_intercept)
     return {
         "slope": slope,
         "intercept": intercept,
-        "slope_error": abs(slope - best),
-        "intercept_error": abs(intercept - best_intercept),
+        "slope_error": slope_error,
+        "intercept_error": intercept_error,
+        "line_error": max(slope_error, intercept_error),
     }
+
+
+def _pair(weights: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept, which is 0 where there is none."""
+    slope, intercept = [*weights.tolist(), 0.0][:2]
+    return slope, intercept

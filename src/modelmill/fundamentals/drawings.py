@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, STYLE, save
 from modelmill.fundamentals import values
@@ -24,21 +25,24 @@ def draw(folder: Path) -> None:
 
 def activations(path: Path) -> None:
     """Activation functions as surfaces over a neuron's weight and bias."""
-    w, b, surfaces = values.activation_surfaces(limit=3.0, points=101)
+    # Steps of 1/8 are exact in binary: w + b is 0 all along the edge of the step function.
+    w, b, surfaces = values.activation_surfaces(limit=3.0, points=49)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.2 * len(surfaces), 3.9))
-        figure.suptitle("A neuron with the input 1: f(w · 1 + b)", fontweight="bold")
+        figure.suptitle(
+            "Height: output f(w · 1 + b) of a neuron with the input 1", fontweight="bold"
+        )
         panels = figure.subplots(1, len(surfaces), subplot_kw={"projection": "3d"})
         for axes, (name, surface) in zip(panels, surfaces.items(), strict=True):
-            # Without antialiasing, the seams between the facets do not show.
+            # Antialiased, the seams between the facets would show.
             axes.plot_surface(
-                w, b, surface, rcount=101, ccount=101, cmap="cividis", antialiased=False
+                w, b, surface, rstride=1, cstride=1, cmap="cividis", antialiased=False
             )
             axes.set(title=name, xlabel="weight w", ylabel="bias b")
             axes.set_xticks([-3, 0, 3])
             axes.set_yticks([-3, 0, 3])
-            axes.zaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
-            axes.view_init(elev=24, azim=-60)
+            axes.zaxis.set_major_locator(MaxNLocator(4))
+            axes.view_init(elev=24, azim=-60)  # nearly along w + b = 0, so that the profile shows
         save(figure, path)
 
 

@@ -9,7 +9,7 @@ class Transposed(keras.layers.Layer):
 
     def __init__(self, of: keras.layers.Dense, activation: str, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        # As an attribute, Keras would track the other layer as a part of this one, and save it twice.
+        # A function, or Keras would take the other layer for a part of this one and save it twice.
         self._kernel = lambda: of.kernel
         self.activation = keras.activations.get(activation)
 

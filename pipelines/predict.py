@@ -1,0 +1,48 @@
+"""Tells the digits in image files apart: the class and the probability of each, a line per file.
+
+Any size and colour, dark on light or light on dark, one digit anywhere in the picture.
+"""
+
+import argparse
+from pathlib import Path
+
+from modelmill import params
+from modelmill.errors import ModelmillError
+from modelmill.schema import choose
+from pipelines import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.predict", description=__doc__)
+    parser.add_argument("model", help="a key of `models` in params.yaml")
+    parser.add_argument("images", nargs="+", type=Path, metavar="image", help="PNG, JPEG, ...")
+    arguments = parser.parse_args()
+    name = arguments.model
+    everything = params.load()
+    entry = choose(everything.models, name, "models")
+    if entry.task != "classification":
+        raise ModelmillError(f"{name} is a model for {entry.task}: it tells no digits apart")
+
+    import numpy as np
+
+    from modelmill import artifacts, digits, runtime
+    from modelmill.evaluation import Job, classification
+
+    job = Job.of(name)
+    if job.card.spec.inputs != (digits.FIELD, digits.FIELD):
+        found = " x ".join(map(str, job.card.spec.inputs))
+        raise ModelmillError(f"{name} takes {found} values, not pictures of 28 x 28 pixels")
+    x = np.stack([digits.read_digit(path) for path in arguments.images])
+
+    runtime.start(everything.seed)  # after all that can go wrong, for it takes seconds
+    from modelmill.inference import predict
+
+    logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
+    names = job.data.meta["class_names"]
+    print("class", *(f"{label:>5}" for label in names), " image")
+    for path, row in zip(arguments.images, classification.log_probabilities(logits), strict=True):
+        print(f"{names[row.argmax()]:>5}", *(f"{p:5.3f}" for p in np.exp(row)), f" {path}")
+
+
+if __name__ == "__main__":
+    run(main)

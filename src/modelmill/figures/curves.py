@@ -1,0 +1,104 @@
+"""What changes while a model trains: metrics, perplexity, fitted lines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
+
+FEW = 30  # up to here each lap gets a dot
+
+
+def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
+    """Each metric by epoch, training and validation; a logarithmic axis where it spans decades."""
+    metrics = [
+        name
+        for name in history
+        if name not in ("step", "epoch", "learning_rate") and not name.startswith("validation_")
+    ]
+    with drawing(path, 5 * len(metrics), 3.6) as figure:
+        for axes, metric in zip(
+            np.atleast_1d(figure.subplots(1, len(metrics))), metrics, strict=True
+        ):
+            _two_curves(axes, history.epoch, history, metric)
+            axes.set(title=f"{title}: {metric}", xlabel="epoch")
+
+
+def perplexity(history: pd.DataFrame, per_step: int, unit: str, title: str, path: Path) -> None:
+    """Perplexity by epoch and by the tokens trained on, `per_step` in each step."""
+    with drawing(path, 10, 3.8) as figure:
+        by_epoch, by_tokens = figure.subplots(1, 2, sharey=True)
+        _two_curves(by_epoch, history.epoch, history, "perplexity")
+        by_epoch.set(title=f"{title}: perplexity by epoch", xlabel="epoch")
+        _two_curves(by_tokens, history.step * per_step, history, "perplexity")
+        by_tokens.set(title=f"… by training {unit}s", xlabel=f"{unit}s trained on")
+        by_tokens.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _two_curves(axes: Axes, x: pd.Series, history: pd.DataFrame, metric: str) -> None:
+    """`metric` of training and validation, logarithmic where it spans decades."""
+    marker = "o" if len(history) < FEW else None
+    axes.plot(x, history[metric], "-", marker=marker, color=BLUE, label="training")
+    shown = [history[metric]]
+    if (validation := f"validation_{metric}") in history:
+        axes.plot(x, history[validation], "--", marker=marker, color=ORANGE, label="validation")
+        shown.append(history[validation])
+    values = pd.concat(shown)
+    if 0 < values.min() < values.max() / 30:
+        axes.set_yscale("log")
+    axes.set_ylabel(metric.replace("_", " "))
+    axes.legend()
+
+
+def line_fit(
+    x: np.ndarray,
+    y: np.ndarray,
+    lines: Sequence[tuple[str, float, float]],
+    title: str,
+    path: Path,
+) -> None:
+    """Points and straight lines, each line as its label, slope and intercept."""
+    with drawing(path, 6, 4) as figure:
+        axes = figure.subplots()
+        _points(axes, x, y)
+        ends = np.array([x.min(), x.max()])
+        for (name, slope, intercept), colour, dash in zip(
+            lines, (ORANGE, BLUE, GREEN), ("-", "--", ":"), strict=False
+        ):
+            label = f"{name}: {slope:.4f} x + {intercept:.4f}"
+            axes.plot(ends, slope * ends + intercept, dash, color=colour, label=label)
+        axes.set_title(title)
+        axes.legend()
+
+
+def line_over_time(
+    x: np.ndarray,
+    y: np.ndarray,
+    steps: np.ndarray,
+    lines: np.ndarray,
+    title: str,
+    path: Path,
+) -> None:
+    """Points, and a line (slope, intercept) after each of `steps`, from dark to light."""
+    with drawing(path, 7, 4) as figure:
+        axes = figure.subplots()
+        _points(axes, x, y)
+        ends = np.array([x.min(), x.max()])
+        colours = mpl.colormaps["plasma"]
+        shade = mpl.colors.Normalize(0, steps[-1] * 1.1)  # the last yellow is too pale on white
+        for step, (slope, intercept) in zip(steps, lines, strict=True):
+            axes.plot(ends, slope * ends + intercept, color=colours(shade(step)), linewidth=1.2)
+        axes.set_title(title)
+        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, steps[-1]), colours)
+        figure.colorbar(scale, ax=axes, label="training step")
+
+
+def _points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    axes.scatter(x, y, s=14, color=BLACK, alpha=0.5, label="data")
+    axes.set(xlabel="x", ylabel="y")
+    axes.xaxis.set_major_locator(MaxNLocator(7))

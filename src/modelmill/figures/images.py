@@ -1,0 +1,77 @@
+"""Images in grids: digits, weights, filters, feature maps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from modelmill.figures import drawing
+
+GAP = 1  # pixels between the tiles of a mosaic
+
+
+def grid(
+    images: np.ndarray, captions: Sequence[str], title: str, path: Path, signed: bool = False
+) -> None:
+    """Images [n, rows, columns] in rows of six, each with its caption.
+
+    Args:
+        signed: whether values around zero matter: purple below, white at, and orange above it.
+    """
+    columns = 6
+    rows = max(1, -(-len(images) // columns))
+    with drawing(path, 1.5 * columns, 1.75 * rows + 0.5, grid=False) as figure:
+        figure.suptitle(title)
+        for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+            axes.axis("off")
+            if index < len(images):
+                axes.imshow(images[index], **_colours(images if signed else None))
+                axes.set_title(captions[index], fontsize=8, fontweight="normal")
+
+
+def rows(lines: Sequence[tuple[str, np.ndarray]], title: str, path: Path) -> None:
+    """Rows of grey images of one size, each row with its name at the left."""
+    count = len(lines[0][1])
+    with drawing(path, 1.1 * count + 1, 1.15 * len(lines) + 0.5, grid=False) as figure:
+        figure.suptitle(title)
+        table = figure.subplots(len(lines), count, squeeze=False)
+        for (name, images), places in zip(lines, table, strict=True):
+            for image, axes in zip(images, places, strict=True):
+                axes.imshow(image, cmap="gray_r")
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(False)
+            places[0].set_ylabel(name, rotation=0, ha="right", va="center")
+
+
+def mosaics(parts: Sequence[tuple[str, np.ndarray]], title: str, path: Path, signed: bool) -> None:
+    """Many images [n, rows, columns] side by side; each part has a heading and tiles of a size."""
+    tiled = [(name, tile(images)) for name, images in parts]
+    width = 9.0
+    heights = [width * picture.shape[0] / picture.shape[1] for _, picture in tiled]
+    with drawing(path, width, sum(heights) + 0.4 * len(parts) + 0.4, grid=False) as figure:
+        figure.suptitle(title)
+        places = figure.subplots(
+            len(parts), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
+        )
+        for axes, (name, picture) in zip(places.flat, tiled, strict=True):
+            axes.imshow(picture, **_colours(picture if signed else None))
+            axes.set_title(name, fontsize=10, fontweight="normal")
+            axes.axis("off")
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """One picture of images [n, rows, columns], NaN between them, twice as wide as high or so."""
+    count, height, width = images.shape
+    columns = min(count, max(8, int(np.ceil(np.sqrt(2 * count)))))
+    lines = -(-count // columns)
+    cells = np.full((lines * columns, height + GAP, width + GAP), np.nan)
+    cells[:count, :height, :width] = images
+    table = cells.reshape(lines, columns, height + GAP, width + GAP)
+    return table.swapaxes(1, 2).reshape(lines * (height + GAP), -1)[:-GAP, :-GAP]
+
+
+def _colours(signed: np.ndarray | None) -> dict:
+    if signed is None:
+        return {"cmap": "gray_r"}
+    limit = np.nanmax(np.abs(signed))
+    return {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}

@@ -1,0 +1,45 @@
+"""What is inside a trained classifier of images, for any architecture made of Keras' layers."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from modelmill.layers.recurrent import Recurrent
+
+
+def first_filters(model: keras.Model) -> np.ndarray | None:
+    """The weights of the first layer as images [units, rows, columns].
+
+    None where that layer does not look at the pixels of an image: it is neither dense nor a
+    convolution.
+    """
+    layer = next(layer for layer in model.layers if layer.weights)
+    if isinstance(layer, keras.layers.Dense):
+        return layer.kernel.numpy().T.reshape(-1, *model.input_shape[1:])
+    if isinstance(layer, keras.layers.Conv2D):
+        return layer.kernel.numpy()[:, :, 0].transpose(2, 0, 1)
+    return None
+
+
+def feature_maps(model: keras.Model, image: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Each convolution's name and its outputs [filters, rows, columns] for an image in [0, 1]."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    if not layers:
+        return []
+    outputs = keras.Model(model.inputs, [layer.output for layer in layers])(image[None])
+    return [
+        (f"convolution {number}: {maps.shape[-1]} filters", maps[0].numpy().transpose(2, 0, 1))
+        for number, maps in enumerate(outputs, start=1)
+    ]
+
+
+def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
+    """Class probabilities after each row of images in [0, 1]: [n, rows, classes].
+
+    None where the model does not read row by row.
+    """
+    recurrent = next((layer for layer in model.layers if isinstance(layer, Recurrent)), None)
+    if recurrent is None:
+        return None
+    outputs, *_ = recurrent(tf.constant(images))
+    return tf.nn.softmax(model.layers[-1](outputs)).numpy()
