@@ -11,9 +11,7 @@ from modelmill.errors import ModelmillError
 from modelmill.schema import PositiveInt, Section
 
 FILE = "iris.csv"
-MEASURES = [
-    f"{part} (cm)" for part in ("sepal length", "sepal width", "petal length", "petal width")
-]
+MEASURES = ["sepal length, cm", "sepal width, cm", "petal length, cm", "petal width, cm"]
 
 SPLITS = ("train", "test")
 TASKS = ("classification",)

@@ -8,19 +8,8 @@ from matplotlib.colors import ListedColormap
 
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
 
-MARKERS = "osD^vP*Xd<"
-COLOURS = [
-    BLUE,
-    ORANGE,
-    GREEN,
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#F0E442",
-    BLACK,
-    "#999999",
-    "#660066",
-]
+MARKERS = "osD^vP*X"
+COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str, path: Path) -> None:
@@ -60,23 +49,12 @@ def decision_regions(
     with drawing(path, 6.4, 4.8, grid=False) as figure:
         axes = figure.subplots()
         colours = COLOURS[: len(names)]
-        axes.pcolormesh(
-            *grid,
-            decided,
-            cmap=ListedColormap(colours),
-            vmin=-0.5,
-            vmax=len(names) - 0.5,
-            alpha=0.25,
-        )
-        for index, name in enumerate(names):
-            shown = points[truth == index]
+        regions = ListedColormap(colours)
+        axes.pcolormesh(*grid, decided, cmap=regions, vmin=0, vmax=len(names) - 1, alpha=0.25)
+        for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
+            shown, marker = points[truth == index], MARKERS[index]
             axes.scatter(
-                *shown.T,
-                s=28,
-                color=colours[index],
-                marker=MARKERS[index],
-                edgecolor="white",
-                label=name,
+                shown[:, 0], shown[:, 1], 28, colour, marker, label=name, edgecolor="white"
             )
         axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
         axes.legend(loc="upper left", frameon=True)
