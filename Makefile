@@ -22,8 +22,8 @@ repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
 	dvc repro
 	@python -m pipelines.results
 
-results: setup ## print the results table and put it into README.md
-	@python -m pipelines.results --readme README.md
+results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
+	@python -m pipelines.results --publish
 
 test: setup ## the whole test suite
 	pytest -n 2 --dist loadfile

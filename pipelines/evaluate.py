@@ -32,7 +32,7 @@ def main() -> None:
             curves.learning_curves(history, name, pictures / "curves.png")
             artifacts.save_evaluation(pictures, job.card, metrics, entry.eval.split)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
-        recorder.complete(name, everything.profile, entry.about)
+        recorder.complete(name, everything.profile, entry.about, everything.log_models)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,51 @@
-"""Prints every model's figure beside its goal and the published one."""
+"""Prints every model's figure beside its goal; publishes those of the profile full."""
 
 import argparse
 from pathlib import Path
 
 from modelmill import params
+from modelmill.artifacts import Card
 from modelmill.errors import ModelmillError
-from modelmill.files import write_text
+from modelmill.files import write_json, write_text
 from pipelines import run
+
+REPORT, README = Path("docs/results/full.json"), Path("README.md")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.results", description=__doc__)
-    parser.add_argument("--readme", type=Path, help="also replace the table in this Markdown file")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help=f"also write {REPORT} and the table in {README}, with training times from MLflow",
+    )
     arguments = parser.parse_args()
     everything = params.load()
 
     from modelmill import results
 
-    table = results.table(everything.models, Path("data/metrics"))
-    print(results.plain(table))
-    if arguments.readme:
-        block = results.markdown(table, everything.profile)
-        if not arguments.readme.is_file():
-            raise ModelmillError(f"{arguments.readme} is not a file")
-        document = arguments.readme.read_text(encoding="utf-8")
-        write_text(arguments.readme, results.insert(document, block))
+    if not arguments.publish:
+        print(results.plain(results.collect(everything, Path("data"), lambda card: None)))
+        return
+    if everything.profile != "full":
+        raise ModelmillError(
+            f"params.yaml has the profile {everything.profile}; what is published comes from full: "
+            "run `make repro PROFILE=full`"
+        )
+
+    from modelmill import runs
+
+    client = runs.connect()
+
+    def seconds(card: Card) -> float | None:
+        return runs.train_seconds(client, card)
+
+    found = results.collect(everything, Path("data"), seconds)
+    print(results.plain(found))
+    report = results.report(found, runs.git_commit())
+    document = results.insert(README.read_text(encoding="utf-8"), results.markdown(report))
+    write_json(REPORT, report)
+    write_text(README, document)
 
 
 if __name__ == "__main__":

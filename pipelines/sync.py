@@ -17,11 +17,11 @@ def main() -> None:
     trained = [name for name in everything.models if Path("data/models", name, CARD).is_file()]
     entries = {name: choose(everything.models, name, "models") for name in names or trained}
 
-    from modelmill import tracking
+    from modelmill import runs
 
-    client = tracking.connect()
+    client = runs.connect()
     for name, entry in entries.items():
-        added = tracking.record(client, name, everything.profile, entry.about)
+        added = runs.record(client, name, everything.profile, entry.about, everything.log_models)
         print(f"{name}: {'recorded' if added else 'complete already'}")
 
 

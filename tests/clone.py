@@ -78,7 +78,7 @@ class Clone:
     def runs(self) -> list[dict]:
         """Every MLflow run of the repository's database: tags, params and metrics."""
         script = (
-            "import json; from modelmill import tracking; c = tracking.connect(); "
+            "import json; from modelmill import runs; c = runs.connect(); "
             "print('RUNS' + json.dumps([{'tags': r.data.tags, 'params': r.data.params,"
             " 'metrics': r.data.metrics, 'status': r.info.status}"
             " for e in c.search_experiments() for r in c.search_runs([e.experiment_id])]))"

@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT
 
 COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
+COMMANDS += ["predict", "fundamentals"]
 # Runs a command as `python -m` would, then tells what it imported.
 SPY = """
 import atexit, runpy, sys

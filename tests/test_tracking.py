@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from modelmill import artifacts, tracking
+from modelmill import artifacts, runs, tracking
 from modelmill.artifacts import Card
 from modelmill.models import Spec
 
@@ -33,7 +33,7 @@ def database(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(path))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.connect()
+        runs.connect()
     return path / "mlflow.db"
 
 
@@ -68,15 +68,15 @@ def write_files(house, card=CARD, loss=0.25):
     (figures / "line.png").write_bytes(b"picture")
 
 
-def runs(client):
+def found(client):
     experiment = client.get_experiment_by_name("points")
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
 def test_a_training_is_recorded_with_all_that_identifies_it(house):
     train()
-    client = tracking.connect()
-    (run,) = runs(client)
+    client = runs.connect()
+    (run,) = found(client)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "toy"
     assert run.data.params["fit.optimizer.name"] == "sgd"
@@ -96,7 +96,7 @@ def test_the_same_training_again_is_the_same_run(house):
     train()
     train()
     train(fingerprint="e" * 32)
-    assert len(runs(tracking.connect())) == 2
+    assert len(found(runs.connect())) == 2
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_training_that_stops_is_marked(house, exception, status):
 
     with pytest.raises(exception):
         stop()
-    (run,) = runs(tracking.connect())
+    (run,) = found(runs.connect())
     assert run.info.status == status
     assert run.data.metrics["loss"] == 2.0
 
@@ -119,7 +119,7 @@ def test_a_training_that_stops_is_marked(house, exception, status):
 def test_a_training_that_was_killed_is_marked(house):
     with tracking.Recorder() as recorder:
         recorder.start(CARD, "smoke", "A toy")
-    (run,) = runs(tracking.connect())
+    (run,) = found(runs.connect())
     assert run.info.status == "KILLED"
 
 
@@ -127,9 +127,9 @@ def test_evaluation_completes_the_run_of_its_training(house):
     train()
     write_files(house)
     with tracking.Recorder() as recorder:
-        recorder.complete("toy", "smoke", "A toy")
-    client = tracking.connect()
-    (run,) = runs(client)
+        recorder.complete("toy", "smoke", "A toy", False)
+    client = runs.connect()
+    (run,) = found(client)
     assert run.data.metrics["test_loss"] == 0.25
     assert run.data.tags["evaluated_on"] == "train"
     names = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
@@ -138,10 +138,10 @@ def test_evaluation_completes_the_run_of_its_training(house):
 
 def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     write_files(house)
-    client = tracking.connect()
-    assert tracking.record(client, "toy", "smoke", "A toy")
-    assert not tracking.record(client, "toy", "smoke", "A toy")
-    (run,) = runs(client)
+    client = runs.connect()
+    assert runs.record(client, "toy", "smoke", "A toy", False)
+    assert not runs.record(client, "toy", "smoke", "A toy", False)
+    (run,) = found(client)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["loss"] == 1.0
     assert run.data.metrics["test_loss"] == 0.25
@@ -151,9 +151,9 @@ def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
 def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
     write_files(house, dataclasses.replace(CARD, fingerprint="e" * 32))
     (house / "data/models/toy" / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(CARD)))
-    client = tracking.connect()
-    tracking.record(client, "toy", "smoke", "A toy")
-    (run,) = runs(client)
+    client = runs.connect()
+    runs.record(client, "toy", "smoke", "A toy", False)
+    (run,) = found(client)
     assert "test_loss" not in run.data.metrics
 
 
@@ -182,7 +182,7 @@ def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
 
 def test_many_processes_may_open_a_fresh_database_at_once(house):
     (house / "mlflow.db").unlink()
-    command = [sys.executable, "-c", "from modelmill import tracking; tracking.connect()"]
+    command = [sys.executable, "-c", "from modelmill import runs; runs.connect()"]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
     for process in processes:
         _, errors = process.communicate(timeout=120)

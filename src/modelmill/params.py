@@ -125,6 +125,7 @@ class Params(Section):
     profile: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     synthetic_data: dict[str, int] | None
+    log_models: bool
     datasets: dict[str, Dataset]
     models: dict[str, Model]
 

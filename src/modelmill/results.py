@@ -1,59 +1,138 @@
-"""The table that holds every model's figure against its goal and the published one."""
+"""Every model's figure beside its goal and the published one: collected, tabulated, published."""
 
 import json
-import math
-from collections.abc import Mapping
+import os
+import platform
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
+from modelmill import artifacts
+from modelmill.artifacts import Card
 from modelmill.errors import ModelmillError
-from modelmill.params import Model, Reference
+from modelmill.params import Params
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+COLUMNS = ("model", "parameters", "epochs", "time", "metric", "ours", "goal", "", "published")
+
+Result = dict[str, Any]
 
 
-def table(models: Mapping[str, Model], metrics: Path) -> pd.DataFrame:
-    """A row a model, all cells text; a model that has not been evaluated yet says so."""
-    rows = []
-    for name, model in models.items():
-        reference, path = model.reference, metrics / f"{name}.json"
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        value = found[reference.metric] if found else math.nan
-        rows.append(
-            {
-                "model": name,
-                "what": model.about,
-                "split": model.eval.split,
-                "metric": reference.metric.replace("_", " "),
-                "value": _number(value) if found else "not run",
-                "goal": ("≥ " if reference.better == "higher" else "≤ ") + _number(reference.goal),
-                "reached": ("yes" if reached(reference, value) else "no") if found else "",
-                "published": _number(reference.published),
-                "source": reference.source,
-            }
+def collect(
+    params: Params, data: Path, seconds: Callable[[Card], float | None]
+) -> dict[str, Result]:
+    """The results in `data` by model; None as value where params.yaml asks for other ones.
+
+    Args:
+        seconds: how long the training took that a card describes, None if that is not known.
+    """
+    return {name: _result(params, name, data, seconds) for name in params.models}
+
+
+def _result(
+    params: Params, name: str, data: Path, seconds: Callable[[Card], float | None]
+) -> Result:
+    model = params.models[name]
+    reference = model.reference
+    result: Result = {
+        "metric": reference.metric,
+        "split": model.eval.split,
+        "value": None,
+        "better": reference.better,
+        "goal": reference.goal,
+        "published": reference.published,
+        "source": reference.source,
+    }
+    try:
+        card = artifacts.read_card(data / "models" / name)
+    except ModelmillError:
+        return result
+    evaluation = artifacts.read_evaluation(data / "figures" / name, card)
+    wanted = {"model": name, "seed": params.seed, **model.model_dump(include=set(card.settings))}
+    if evaluation is None or card.settings != wanted:
+        return result
+    history = artifacts.read_history(data / "models" / name)
+    return result | {
+        "value": evaluation["metrics"][reference.metric],
+        "parameters": card.parameters,
+        "epochs": float(history.epoch.iloc[-1]),
+        "seconds": seconds(card),
+    }
+
+
+def reached(result: Result) -> bool | None:
+    """Whether the value is at least as good as the goal; None without a value or a goal."""
+    value, goal = result["value"], result["goal"]
+    if value is None or goal is None:
+        return None
+    return value >= goal if result["better"] == "higher" else value <= goal
+
+
+def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
+    """The table's cells, all text, by column, a row a model."""
+    signs = {"higher": "≥ ", "lower": "≤ "}
+    verdicts = {True: "pass", False: "short", None: ""}
+    table = []
+    for name, result in results.items():
+        source, published = result["source"], result["published"]
+        goal = result["goal"]
+        cells = (
+            name,
+            f"{result['parameters']:,}" if "parameters" in result else "",
+            f"{result['epochs']:.3g}" if "epochs" in result else "",
+            _duration(result.get("seconds")),
+            f"{result['split']} {result['metric'].replace('_', ' ')}",
+            "not run" if result["value"] is None else _number(result["value"]),
+            "" if goal is None else signs[result["better"]] + _number(goal),
+            verdicts[reached(result)],
+            source if published is None else f"{_number(published)} ({source})",
         )
-    return pd.DataFrame(rows)
+        table.append(dict(zip(COLUMNS, cells, strict=True)))
+    return table
 
 
-def reached(reference: Reference, value: float) -> bool:
-    """Whether `value` is at least as good as the goal."""
-    if reference.better == "higher":
-        return value >= reference.goal
-    return value <= reference.goal
+def plain(results: Mapping[str, Result]) -> str:
+    """The table for a terminal, without times and sources."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows(results)).drop(columns=["time", "published"])
+    return frame.to_string(index=False)
 
 
-def plain(frame: pd.DataFrame) -> str:
-    """The table for a terminal."""
-    return frame.drop(columns=["what", "source"]).to_string(index=False)
+def markdown(report: Mapping[str, Any]) -> str:
+    """The table of a `published` report for a README, between the lines `insert` looks for."""
+    lines = [[*COLUMNS], ["---"] * len(COLUMNS)]
+    lines += [list(row.values()) for row in rows(report["models"])]
+    title = (
+        f"Profile `full` at commit {report['commit'][:10]}, each over its whole split. Times are "
+        f"of training, on {report['machine']}:"
+    )
+    return "\n".join([BEGIN, title, "", *("| " + " | ".join(line) + " |" for line in lines), END])
 
 
-def markdown(frame: pd.DataFrame, profile: str) -> str:
-    """The table for a README, between the lines that `insert` looks for."""
-    rows = [list(frame.columns), ["---"] * len(frame.columns), *frame.to_numpy().tolist()]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    title = f"Profile `{profile}`, each over its whole split, written by `make results`:"
-    return "\n".join([BEGIN, title, "", *lines, END])
+def report(results: Mapping[str, Result], commit: str) -> dict[str, Any]:
+    """What docs/results/full.json holds.
+
+    Raises:
+        ModelmillError: a model has no result.
+    """
+    if missing := [name for name, result in results.items() if result["value"] is None]:
+        raise ModelmillError(
+            f"no results of what params.yaml asks for: {', '.join(missing)}; run `dvc repro`"
+        )
+    return {"machine": machine(), "commit": commit, "models": dict(results)}
+
+
+def machine() -> str:
+    """The processor and the number of its cores that may be used."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        found = re.search(r"^model name\s*: (.*)$", info.read_text(encoding="utf-8"), re.MULTILINE)
+        name = found[1] if found else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores of {name}"
 
 
 def insert(document: str, block: str) -> str:
@@ -69,5 +148,18 @@ def insert(document: str, block: str) -> str:
     return before + block + after
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+def read(path: Path) -> dict[str, Any]:
+    """Reads a published report."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _number(value: float) -> str:
+    if abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

@@ -73,6 +73,11 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
     write_json(out / META, {**meta, "digest": digest})
 
 
+def read_meta(folder: Path) -> dict[str, Any]:
+    """Reads meta.json."""
+    return json.loads((folder / META).read_text(encoding="utf-8"))
+
+
 def load(folder: Path) -> Processed:
     """Opens what `describe` described; arrays are memory-mapped and never unpickled.
 
@@ -81,7 +86,7 @@ def load(folder: Path) -> Processed:
     """
     arrays: dict[str, np.ndarray] = {}
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = read_meta(folder)
         for name, expected in meta["arrays"].items():
             array = np.lib.format.open_memmap(folder / f"{name}.npy", mode="r")
             found = {"shape": list(array.shape), "dtype": str(array.dtype)}

@@ -53,9 +53,8 @@ def decision_regions(
         axes.pcolormesh(*grid, decided, cmap=regions, vmin=0, vmax=len(names) - 1, alpha=0.25)
         for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
             shown, marker = points[truth == index], MARKERS[index]
-            axes.scatter(
-                shown[:, 0], shown[:, 1], 28, colour, marker, label=name, edgecolor="white"
-            )
+            x, y = shown[:, 0], shown[:, 1]
+            axes.scatter(x, y, 28, colour, marker=marker, edgecolor="white", label=name)
         axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
         axes.legend(loc="upper left", frameon=True)
 
