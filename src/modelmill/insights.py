@@ -26,7 +26,7 @@ def feature_maps(model: keras.Model, image: np.ndarray) -> list[tuple[str, np.nd
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     if not layers:
         return []
-    outputs = keras.Model(model.inputs, [layer.output for layer in layers])(image[None])
+    outputs = keras.Model(model.inputs[0], [layer.output for layer in layers])(image[None])
     return [
         (f"convolution {number}: {maps.shape[-1]} filters", maps[0].numpy().transpose(2, 0, 1))
         for number, maps in enumerate(outputs, start=1)

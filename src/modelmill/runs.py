@@ -141,7 +141,8 @@ def record(client: "MlflowClient", name: str, profile: str, about: str, log_mode
                 client.log_metric(run_id, f"test_{key}", value)
         client.log_artifacts(run_id, str(pictures), "figures")
         client.set_tag(run_id, "evaluated_on", evaluation["split"])
-        logged = client.get_run(run_id).outputs.model_outputs
+        outputs = client.get_run(run_id).outputs
+        logged = outputs is not None and outputs.model_outputs
         if log_model and card.settings["task"] in serving.TASKS and not logged:
             _log_model(run_id, card, folder)
         client.set_tag(run_id, "evaluation", digest)

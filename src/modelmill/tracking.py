@@ -6,6 +6,7 @@ imports MLflow while TensorFlow starts. What could not be recorded, and what DVC
 cache, is made good from the files by ``python -m pipelines.sync``.
 """
 
+import gc
 import json
 import subprocess
 import sys
@@ -90,6 +91,7 @@ class Recorder:
 
 def main() -> None:
     """Reads the messages of a `Recorder` from standard input and writes them to MLflow."""
+    gc.disable()  # going through MLflow's objects again and again takes a quarter of its import
     try:
         client = runs.connect()
         listener = Listener(client)
