@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from modelmill import artifacts
 
-FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS]
+FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS, artifacts.SNAPSHOTS]
 
 
 class Clone:

@@ -40,6 +40,7 @@ def test_every_stage_ran_and_wrote_what_it_promises(clone, everything):
         f"{stage}@{name}" for stage in ("download", "preprocess") for name in everything.datasets
     }
     stages |= {f"{stage}@{name}" for stage in ("train", "evaluate") for name in everything.models}
+    stages.add("fundamentals")
     assert clone.ran == stages
     data = clone.path / "data"
     for name, model in everything.models.items():
@@ -49,7 +50,35 @@ def test_every_stage_ran_and_wrote_what_it_promises(clone, everything):
         assert all((data / f"models/{name}/{file}").stat().st_size for file in FILES)
         assert (data / f"figures/{name}/curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((data / "metrics/mnist_softmax.json").read_text())["examples"] == 1000
+    assert json.loads((data / "metrics/fundamentals.json").read_text())["hello_world"] == {
+        "sum": [5]
+    }
     assert (data / "figures/char_rnn/sample.txt").read_text().startswith("The ")
+
+
+PICTURES = {
+    "fundamentals": "activations convolution_1d convolution_2d edges lstm",
+    "line_gd": "curves line line_over_time",
+    "iris_logistic": "confusion curves regions",
+    "mnist_softmax": "confusion curves mistakes weights",
+    "mnist_mlp": "confusion curves filters mistakes",
+    "mnist_cnn": "confusion curves feature_maps filters mistakes",
+    "mnist_lstm": "confusion curves mistakes reading",
+    "mnist_denoising_autoencoder": "curves reconstructions",
+    "ptb_small": "curves perplexity",
+    "char_rnn": "curves perplexity",
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_pictures_that_suit_a_model_are_drawn(clone, name):
+    folder = clone.path / "data/figures" / name
+    assert {path.stem for path in folder.glob("*.png")} == set(PICTURES[name].split())
+
+
+def test_what_a_model_wrote_after_each_epoch_is_kept(clone):
+    text = (clone.path / "data/figures/char_rnn/samples_by_epoch.txt").read_text()
+    assert text.count("=== epoch ") == text.count("\n\nThe ") >= 1
 
 
 def test_every_training_is_one_complete_run_in_mlflow(clone, everything):
@@ -113,6 +142,13 @@ def test_a_stale_params_file_stops_the_pipeline_and_names_the_key(clone):
     printed = clone.run("dvc", "repro", "evaluate@char_rnn", code=255)
     assert "models.char_rnn.fit.clip_norm: conf/ says 4.0, params.yaml says 5.0" in printed
     assert "pipelines.compose profile=smoke" in printed
+
+
+def test_an_experiment_may_add_a_model_that_is_not_run_by_default(clone):
+    clone.compose("profile=smoke", "+experiment=ptb_medium")
+    assert clone.repro() == {"train@ptb_medium", "evaluate@ptb_medium"}
+    card = json.loads((clone.path / "data/models/ptb_medium/model.json").read_text())
+    assert card["settings"]["net"]["units"] == 650
 
 
 def test_a_new_model_is_one_conf_file_and_one_line(clone):

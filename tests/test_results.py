@@ -1,36 +1,106 @@
-"""The results table tells what was measured, and only replaces its own part of a document."""
+"""The results tell what was measured, and only replace their own part of a document."""
 
 import json
 
 import pytest
 from conftest import ROOT
 
-from modelmill import params, results
+from modelmill import artifacts, params, results
+from modelmill.artifacts import Card
 from modelmill.errors import ModelmillError
+from modelmill.models import Spec
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return params.load(ROOT / "params.yaml")
 
 
 @pytest.fixture
-def models():
-    return params.load(ROOT / "params.yaml").models
+def evaluated(everything, tmp_path):
+    """Writes what training and evaluating a model leave, with some settings changed."""
+
+    def write(name, metrics, **changes):
+        keys = {"dataset", "task", "arch", "net", "fit"}
+        settings = {"model": name, "seed": everything.seed}
+        settings |= everything.models[name].model_dump(include=keys) | changes
+        model, figures = tmp_path / "models" / name, tmp_path / "figures" / name
+        model.mkdir(parents=True)
+        figures.mkdir(parents=True)
+        card = {"settings": settings, "spec": {"inputs": [1], "outputs": 1}}
+        card |= {"data": "d", "fingerprint": "f", "parameters": 7850}
+        (model / artifacts.CARD).write_text(json.dumps(card))
+        (model / artifacts.HISTORY).write_text("step,epoch,loss\n500,0.5,2.0\n1000,1.5,1.0\n")
+        card = Card(settings, Spec((1,), 1), "d", "f", 7850)
+        artifacts.save_evaluation(figures, card, metrics, "test")
+
+    return write
 
 
-def write(folder, **metrics):
-    for name, values in metrics.items():
-        (folder / f"{name}.json").write_text(json.dumps(values))
+def collect(everything, tmp_path):
+    return results.collect(everything, tmp_path, lambda card: 75.0)
 
 
-def test_a_row_a_model_with_goal_and_verdict(models, tmp_path):
-    write(tmp_path, mnist_softmax={"accuracy": 0.91}, ptb_small={"perplexity": 120.0})
-    table = results.table(models, tmp_path).set_index("model")
-    assert list(table.index) == list(models)
-    softmax, treebank, line = (table.loc[n] for n in ("mnist_softmax", "ptb_small", "line_sgd"))
-    assert (softmax.value, softmax.goal, softmax.reached) == ("0.9100", "≥ 0.9100", "yes")
-    assert (treebank.value, treebank.goal, treebank.reached) == ("120.00", "≤ 115.90", "no")
-    assert (line.value, line.reached, line.published) == ("not run", "", "–")
+def test_a_result_is_what_was_trained_and_evaluated(everything, evaluated, tmp_path):
+    evaluated("mnist_softmax", {"accuracy": 0.9123, "loss": 0.3})
+    assert collect(everything, tmp_path)["mnist_softmax"] == {
+        "metric": "accuracy",
+        "split": "test",
+        "value": 0.9123,
+        "better": "higher",
+        "goal": 0.91,
+        "published": 0.92,
+        "source": "Deep Learning with TensorFlow",
+        "parameters": 7850,
+        "epochs": 1.5,
+        "seconds": 75.0,
+    }
 
 
-def test_the_table_replaces_only_what_is_between_the_marks(models, tmp_path):
-    block = results.markdown(results.table(models, tmp_path), "quick")
+def test_what_was_trained_with_other_settings_is_no_result(everything, evaluated, tmp_path):
+    evaluated("mnist_softmax", {"accuracy": 0.9123}, net={"bias": False})
+    assert collect(everything, tmp_path)["mnist_softmax"]["value"] is None
+
+
+def test_a_row_a_model_with_goal_and_verdict(everything, evaluated, tmp_path):
+    evaluated("mnist_softmax", {"accuracy": 0.91})
+    evaluated("ptb_small", {"perplexity": 120.0})
+    evaluated("iris_logistic", {"accuracy": 0.9})
+    evaluated("mnist_denoising_autoencoder", {"total_squared_error": 54605.3})
+    table = {row["model"]: row for row in results.rows(collect(everything, tmp_path))}
+    assert list(table) == list(everything.models)
+    assert list(table["mnist_softmax"].values()) == [
+        "mnist_softmax",
+        "7,850",
+        "1.5",
+        "1.2 min",
+        "test accuracy",
+        "0.9100",
+        "≥ 0.9100",
+        "pass",
+        "0.9200 (Deep Learning with TensorFlow)",
+    ]
+    shown = {name: (row["ours"], row["goal"], row[""]) for name, row in table.items()}
+    assert shown["ptb_small"] == ("120.00", "≤ 115.90", "short")
+    assert shown["iris_logistic"] == ("0.9000", "", "")
+    assert shown["mnist_denoising_autoencoder"] == ("54,605.3", "≤ 56,300.0", "pass")
+    assert shown["line_gd"] == ("not run", "≤ 0.0200", "")
+
+
+def test_a_report_has_every_model_or_names_those_it_lacks(everything, evaluated, tmp_path):
+    evaluated("mnist_softmax", {"accuracy": 0.91})
+    found = collect(everything, tmp_path)
+    with pytest.raises(
+        ModelmillError, match=r"no results .*: line_sgd, line_gd, .*; run `dvc repro`"
+    ):
+        results.report(found, "abc")
+    report = results.report({"mnist_softmax": found["mnist_softmax"]}, "abc")
+    assert json.loads(json.dumps(report)) == report
+    assert " cores of " in report["machine"]
+
+
+def test_the_table_replaces_only_what_is_between_the_marks():
+    block = f"{results.BEGIN}\nnew\n{results.END}"
     document = f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n"
     once = results.insert(document, block)
     assert once == f"before\n{block}\nafter\n"
@@ -51,6 +121,12 @@ def test_a_document_without_both_marks_is_left_alone(document):
         results.insert(document, "block")
 
 
-def test_the_readme_has_the_place_for_the_table():
+def test_the_readme_shows_what_the_published_report_says(everything):
+    report = json.loads((ROOT / "docs/results/full.json").read_text(encoding="utf-8"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert results.insert(readme, results.BEGIN + results.END)
+    assert results.insert(readme, results.markdown(report)) == readme
+    assert list(report["models"]) == list(everything.models)
+    for name, result in report["models"].items():
+        reference = everything.models[name].reference
+        assert result["goal"] == reference.goal
+        assert result["published"] == reference.published

@@ -10,7 +10,7 @@ from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec, linear, recurrent_lm
 from modelmill.schema import validate
-from modelmill.tasks import classification, language_modeling, regression
+from modelmill.tasks import classification, language_modeling, reconstruction, regression
 from modelmill.training import settings as schema
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -204,6 +204,21 @@ def test_too_few_examples_are_an_error_with_the_numbers():
         Examples(np.zeros(3), np.zeros(3), 1.0, 4, seed=1, keep_rest=False)
 
 
+def test_inputs_that_are_their_own_targets_lose_the_share_that_is_to_be_corrupted():
+    from modelmill.training.batches import Examples
+
+    x = np.full((200, 50), 200, np.uint8)
+    batches = Examples(x, None, 1 / 200, 100, seed=None, keep_rest=False, corruption=0.3)
+    epochs = [collect(batches, epoch) for epoch in (0, 1, 0)]
+    assert all((target == 1).all() for pairs in epochs for _, target in pairs)
+    inputs = [np.concatenate([inputs for inputs, _ in pairs]) for pairs in epochs]
+    assert set(np.unique(inputs[0])) == {0, 1}
+    assert np.mean(inputs[0] == 0) == pytest.approx(0.3, abs=0.02)
+    np.testing.assert_array_equal(inputs[0], inputs[2])
+    assert (inputs[0] != inputs[1]).any()
+    assert (inputs[0][:100] != inputs[0][100:]).any()
+
+
 def test_windows_are_those_of_the_streams():
     from modelmill.training.batches import Windows
 
@@ -242,6 +257,40 @@ def test_a_classifier_learns_and_its_history_says_so():
     assert rows[0]["epoch"] == 10 / 16
     assert rows[-1]["validation_accuracy"] == 1.0
     assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
+
+
+def test_half_the_squared_error_of_sigmoids_by_hand():
+    import tensorflow as tf
+
+    logits = tf.math.log([[1.0, 3.0, 1 / 3], [1.0, 1.0, 1.0]])  # sigmoids 1/2, 3/4, 1/4; all 1/2
+    score = classification.score(logits, tf.constant([1, 0]), "half_squared_error")
+    first = (0.5**2 + 0.25**2 + 0.25**2) / 2
+    np.testing.assert_allclose(score, [first + 3 * 0.5**2 / 2, 2], rtol=1e-6)
+
+
+def test_a_reconstruction_is_held_against_its_input():
+    import tensorflow as tf
+
+    spec = reconstruction.spec({"input_shape": [2, 3]}, make_fit())
+    assert spec == Spec((2, 3), 6)
+    score = reconstruction.score(tf.fill([4, 2, 3], 0.5), tf.zeros([4, 2, 3]), "squared_error")
+    np.testing.assert_allclose(score, [4 * 6 * 0.25])
+
+
+def test_laps_of_several_epochs():
+    _, rows = train_classifier(length="7 epochs", validate_every="3 epochs")
+    assert [row["epoch"] for row in rows] == [3, 6, 7]
+
+
+def test_a_training_that_no_longer_improves_ends():
+    stop = {"metric": "loss", "min_change": 0.05, "patience": 2}
+    _, rows = train_classifier(length="50 epochs", stop=stop)
+    losses = [row["loss"] for row in rows]
+    assert 3 < len(rows) < 50
+    best = np.minimum.accumulate(losses)[:-1]
+    improved = best - losses[1:] >= 0.05
+    assert improved[:-2].any()
+    assert not improved[-2:].any()
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])

@@ -107,7 +107,8 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
         images.grid(filters, names, f"{job.name}: weights of each class", path, signed=True)
     elif filters is not None:
         strongest = np.argsort(-np.square(filters).sum(axis=(1, 2)), kind="stable")[:FILTERS]
-        heading = f"{len(strongest)} of {len(filters)} units of the first layer"
+        shown = "all" if len(strongest) == len(filters) else f"the strongest {len(strongest)} of"
+        heading = f"{shown} {len(filters)} units"
         parts = [(heading, filters[np.sort(strongest)])]
         title = f"{job.name}: what the first layer looks for"
         images.mosaics(parts, title, job.figures / "filters.png", signed=True)

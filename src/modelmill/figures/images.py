@@ -13,12 +13,12 @@ GAP = 1  # pixels between the tiles of a mosaic
 def grid(
     images: np.ndarray, captions: Sequence[str], title: str, path: Path, signed: bool = False
 ) -> None:
-    """Images [n, rows, columns] in rows of six, each with its caption.
+    """Images [n, rows, columns] in rows of six, or two rows of five, each with its caption.
 
     Args:
         signed: whether values around zero matter: purple below, white at, and orange above it.
     """
-    columns = 6
+    columns = 5 if len(images) == 10 else 6
     rows = max(1, -(-len(images) // columns))
     with drawing(path, 1.5 * columns, 1.75 * rows + 0.5, grid=False) as figure:
         figure.suptitle(title)
@@ -60,9 +60,9 @@ def mosaics(parts: Sequence[tuple[str, np.ndarray]], title: str, path: Path, sig
 
 
 def tile(images: np.ndarray) -> np.ndarray:
-    """One picture of images [n, rows, columns], NaN between them, twice as wide as high or so."""
+    """One picture of images [n, rows, columns], at least eight places wide, NaN between them."""
     count, height, width = images.shape
-    columns = min(count, max(8, int(np.ceil(np.sqrt(2 * count)))))
+    columns = max(8, int(np.ceil(np.sqrt(2 * count))))
     lines = -(-count // columns)
     cells = np.full((lines * columns, height + GAP, width + GAP), np.nan)
     cells[:count, :height, :width] = images

@@ -1,0 +1,141 @@
+"""What evaluating measures, by hand, and what it draws: something, and the same again."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelmill.artifacts import Card
+from modelmill.datasets.processed import Processed
+from modelmill.evaluation import Job, classification, reconstruction
+from modelmill.models import Spec
+
+RNG = np.random.default_rng(0)
+LINE = (np.linspace(0, 1, 11), np.linspace(0, 2, 11) ** 1.1)
+DIGITS = RNG.random((14, 9, 8)).astype(np.float32)
+NAMES = ["zero", "one", "two"]
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "half_squared_error"])
+@pytest.mark.usefixtures("tensorflow")
+def test_the_measured_loss_is_the_trained_one(loss):
+    import tensorflow as tf
+
+    from modelmill.tasks import classification as task
+
+    logits, truth = RNG.normal(size=(6, 3)).astype(np.float32), RNG.integers(0, 3, 6)
+    trained = task.score(tf.constant(logits), tf.constant(truth, tf.int32), loss)
+    assert classification.losses(logits, truth, loss).sum() == pytest.approx(float(trained[0]))
+
+
+def test_the_most_telling_inputs_are_those_that_separate_the_classes():
+    truth = np.repeat([0, 1], 50)
+    x = RNG.normal(size=(100, 4))
+    x[:, 1] += 8 * truth
+    x[:, 3] -= 4 * truth
+    assert classification.most_telling(x, truth) == [1, 3]
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypatch):
+    from modelmill import artifacts, inference
+
+    pixels = np.full((40, 5, 5), 51, np.uint8)
+    seen = []
+
+    def black(model, x, scale):
+        seen.append(x)
+        return np.zeros(x.shape, np.float32)
+
+    monkeypatch.setattr(artifacts, "restore", lambda folder: None)
+    monkeypatch.setattr(inference, "predict", black)
+    meta = {"scale": 1 / 255, "splits": {"test": [0, 40]}}
+    card = Card({"model": "toy"}, Spec((5, 5), 25), "", "", 0)
+    job = Job(tmp_path, card, Processed(tmp_path, meta, {"x": pixels}), tmp_path)
+    options = reconstruction.Eval(split="test", corruption=0.4, seed=3)
+    metrics = reconstruction.evaluate(job, options)
+    assert metrics["total_squared_error"] == pytest.approx(40 * 25 * 0.2**2)
+    assert metrics["loss"] == pytest.approx(25 * 0.2**2)
+    assert metrics["mean_squared_error"] == pytest.approx(0.2**2)
+    assert metrics["examples"] == 40
+    assert np.mean(seen[0] == 0) == pytest.approx(0.4, abs=0.05)
+    reconstruction.evaluate(dataclasses.replace(job), options)
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
+# --- figures -------------------------------------------------------------------------------
+
+CURVES = ["learning_curves", "perplexity", "line_fit", "line_over_time"]
+CLASSES = ["confusion_matrix", "decision_regions", "reading"]
+IMAGES = ["grid", "rows", "mosaics"]
+
+
+def history(laps=4):
+    steps = np.arange(1, laps + 1) * 10
+    columns = {"step": steps, "epoch": steps / 20, "learning_rate": 0.1}
+    for name in ("loss", "perplexity", "validation_loss", "validation_perplexity"):
+        columns[name] = 50.0 / steps
+    return pd.DataFrame(columns)
+
+
+def draw(name, path):
+    from modelmill.figures import classes, curves, images
+
+    x, y = LINE
+    match name:
+        case "learning_curves":
+            curves.learning_curves(history(), "toy", path)
+        case "perplexity":
+            curves.perplexity(history(), 600, "word", "toy", path)
+        case "line_fit":
+            curves.line_fit(x, y, [("trained", 2.0, 0.0), ("best", 1.9, 0.1)], "toy", path)
+        case "line_over_time":
+            lines = np.array([[0.5, 0.1], [1.5, 0.05], [1.9, 0.0]])
+            curves.line_over_time(x, y, np.array([5, 10, 15]), lines, "toy", path)
+        case "confusion_matrix":
+            classes.confusion_matrix(
+                np.array([[9, 1, 0], [0, 7, 0], [2, 0, 0]]), NAMES, "toy", path
+            )
+        case "decision_regions":
+            places = np.linspace(0, 1, 20)
+            decided = (np.add.outer(places, places) * 1.4).astype(int)
+            points, truth = DIGITS[:9, 0, :2], np.arange(9) % 3
+            grid = (places, places)
+            classes.decision_regions(grid, decided, points, truth, ["a", "b"], NAMES, "toy", path)
+        case "reading":
+            shares = np.full((2, 9, 3), 1 / 3)
+            classes.reading(DIGITS[:2], shares, NAMES, "toy", path)
+        case "grid":
+            images.grid(DIGITS, [str(i) for i in range(14)], "toy", path)
+        case "no mistakes":
+            images.grid(DIGITS[:0], [], "toy", path)
+        case "rows":
+            images.rows([("original", DIGITS[:5]), ("restored", DIGITS[5:10])], "toy", path)
+        case "mosaics":
+            parts = [("one", DIGITS[:1]), ("many", DIGITS - 0.5)]
+            images.mosaics(parts, "toy", path, signed=True)
+
+
+@pytest.mark.parametrize("name", [*CURVES, *CLASSES, *IMAGES, "no mistakes"])
+def test_a_figure_shows_something_and_is_the_same_again(name, tmp_path):
+    from matplotlib.image import imread
+
+    for path in (tmp_path / "one.png", tmp_path / "two.png"):
+        draw(name, path)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    picture = imread(tmp_path / "one.png")
+    assert min(picture.shape[:2]) > 100
+    assert np.mean(picture[..., :3] < 1) > 0.01 or name == "no mistakes"
+
+
+def test_a_mosaic_keeps_every_image_apart_from_its_neighbours():
+    from modelmill.figures.images import tile
+
+    picture = tile(DIGITS)
+    assert picture.shape == (2 * 10 - 1, 8 * 9 - 1)
+    np.testing.assert_array_equal(picture[:9, :8], DIGITS[0])
+    np.testing.assert_array_equal(picture[10:19, 9:17], DIGITS[9])
+    assert np.isnan(picture[:, 8]).all()
+    assert np.isnan(picture[9]).all()
+    assert np.isnan(picture).sum() == picture.size - DIGITS.size

@@ -1,0 +1,164 @@
+"""The architectures as published: their sizes, what they share, and what is inside them."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from modelmill import artifacts, params
+from modelmill.artifacts import Card
+from modelmill.models import Spec, autoencoder, convnet, linear, mlp, row_recurrent
+from modelmill.params import PACKAGE, part
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+SPECS = {
+    "iris": Spec((4,), 3),
+    "line_offset": Spec((1,), 1),
+    "line_origin": Spec((1,), 1),
+    "mnist": Spec((28, 28), 10),
+    "ptb": Spec((20,), 10_000),
+    "shakespeare": Spec((50,), 65),
+}
+PARAMETERS = {
+    "line_sgd": 1,
+    "line_gd": 2,
+    "iris_logistic": 4 * 3 + 3,
+    "iris_logistic_tuned": 4 * 3 + 3,
+    "mnist_softmax": 784 * 10 + 10,
+    "mnist_logistic": 784 * 10,
+    "mnist_mlp": 784 * 625 + 625 * 10,
+    "mnist_deep_mlp": 784 * 625 + 625 * 625 + 625 * 10,
+    "mnist_convnet": 5 * 5 * 32 + 32 + 5 * 5 * 32 * 64 + 64 + 7 * 7 * 64 * 1024 + 1024 + 10_250,
+    "mnist_cnn": 9 * 32 + 9 * 32 * 64 + 9 * 64 * 128 + 4 * 4 * 128 * 625 + 625 * 10,
+    "mnist_lstm": (28 + 128) * 512 + 512 + 128 * 10 + 10,
+    "mnist_row_lstm": (28 + 28) * 112 + 112 + 28 * 10 + 10,
+    "mnist_denoising_autoencoder": 784 * 500 + 500 + 784,
+    "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
+    "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
+}
+NORMAL = {"name": "normal", "stddev": 0.5}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return params.load(ROOT / "params.yaml").models
+
+
+def build(arch, net, spec):
+    import keras
+
+    keras.utils.set_random_seed(3)
+    return arch.build(arch.Net.model_validate(net), spec)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_model_has_the_published_number_of_parameters(models, name):
+    entry = models[name]
+    built = part("models", entry.arch, "arch").build(entry.net, SPECS[entry.dataset])
+    assert built.count_params() == PARAMETERS[name]
+
+
+def test_the_longer_trainings_are_of_the_same_models(models):
+    for name in ("mnist_convnet", "mnist_lstm"):
+        assert models[f"{name}_long"].net == models[name].net
+
+
+def test_the_way_back_of_tied_weights_is_the_transposed_matrix():
+    net = {"hidden_units": [3], "tied": True, "initializer": NORMAL}
+    model = build(autoencoder, net, Spec((2, 2), 4))
+    x = np.random.default_rng(0).random((5, 2, 2)).astype(np.float32)
+    kernel, bias, back = (weight.numpy() for weight in model.weights)
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    expected = sigmoid(sigmoid(x.reshape(5, 4) @ kernel + bias) @ kernel.T + back)
+    np.testing.assert_allclose(model(x).numpy().reshape(5, 4), expected, rtol=1e-5)
+
+
+def test_tied_weights_are_saved_once_and_come_back(tmp_path):
+    net = {"hidden_units": [3, 2], "tied": True, "initializer": NORMAL}
+    spec = Spec((2, 2), 4)
+    model = build(autoencoder, net, spec)
+    settings = {"arch": "autoencoder", "net": net}
+    artifacts.save(
+        tmp_path, model, Card(settings, spec, "", "", 1), [{"step": 1}], np.zeros((0, 1))
+    )
+    x = np.random.default_rng(0).random((5, 2, 2)).astype(np.float32)
+    np.testing.assert_array_equal(artifacts.restore(tmp_path)(x), model(x))
+
+
+def test_weights_of_a_snapshot_are_those_that_were_taken():
+    net = {"hidden_units": [3], "activation": "relu", "bias": True, "initializer": NORMAL}
+    one, other = (build(mlp, net, Spec((4,), 2)) for _ in range(2))
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    artifacts.set_weights(other, np.concatenate([w.ravel() for w in one.get_weights()]))
+    for expected, found in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+# --- insights ------------------------------------------------------------------------------
+
+
+def test_the_weights_of_a_class_are_an_image():
+    from modelmill import insights
+
+    model = build(linear, {"bias": True, "initializer": NORMAL}, Spec((2, 3), 4))
+    image = insights.first_filters(model)[1]
+    np.testing.assert_array_equal(image.ravel(), model.weights[0].numpy()[:, 1])
+    assert image.shape == (2, 3)
+
+
+@pytest.fixture(scope="module")
+def small_convnet():
+    blocks = [{"filters": 3, "kernel": 3, "pool": 2}, {"filters": 5, "kernel": 3, "pool": 2}]
+    net = {"blocks": blocks, "hidden_units": 4, "bias": False, "initializer": NORMAL}
+    return build(convnet, net, Spec((8, 6), 10))
+
+
+def test_a_convolution_has_a_map_for_each_filter(small_convnet):
+    from modelmill import insights
+
+    assert insights.first_filters(small_convnet).shape == (3, 3, 3)
+    image = np.zeros((8, 6), np.float32)
+    image[4, 2] = 1.0
+    (first, maps), (_, deeper) = insights.feature_maps(small_convnet, image)
+    assert first == "convolution 1: 3 filters"
+    assert (maps.shape, deeper.shape) == ((3, 8, 6), (5, 4, 3))
+    # A single point shows the filter itself, turned around, where it is positive.
+    kernel = insights.first_filters(small_convnet)[0]
+    np.testing.assert_allclose(maps[0][3:6, 1:4], np.maximum(kernel[::-1, ::-1], 0), rtol=1e-6)
+
+
+def test_after_the_last_row_a_reader_has_decided_as_the_model_does():
+    from modelmill import insights
+
+    net = {"cell": "lstm", "units": 4, "initializer": NORMAL, "output_initializer": NORMAL}
+    model = build(row_recurrent, net, Spec((7, 5), 3))
+    x = np.random.default_rng(0).random((2, 7, 5)).astype(np.float32)
+    probabilities = insights.reading(model, x)
+    assert probabilities.shape == (2, 7, 3)
+    logits = model(x).numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities[:, -1], expected, rtol=1e-5)
+    assert insights.first_filters(model) is None
+    assert insights.feature_maps(model, x[0]) == []
+
+
+def test_other_models_are_not_read(small_convnet):
+    from modelmill import insights
+
+    assert insights.reading(small_convnet, np.zeros((1, 8, 6), np.float32)) is None
+
+
+# --- the promise of one file for a model -----------------------------------------------------
+
+
+def test_no_architecture_names_a_model_and_nothing_else_names_either(models):
+    """A new model, or architecture, leaves every file of the library as it is."""
+    names = [*models, *(path.stem for path in (PACKAGE / "models").glob("[a-z]*_*.py"))]
+    for path in PACKAGE.rglob("*.py"):
+        code = path.read_text(encoding="utf-8")
+        mentioned = [name for name in names if json.dumps(name) in code]
+        assert not mentioned, f"{path} knows of {mentioned}"

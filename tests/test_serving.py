@@ -1,0 +1,110 @@
+"""An evaluated model, logged in MLflow, answers over HTTP as `mlflow models serve` serves it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import requests
+
+from modelmill import artifacts, runs
+from modelmill.artifacts import Card
+from modelmill.datasets import generate, mnist
+from modelmill.models import Spec, linear
+
+WAIT = 90  # seconds for the server to start, on a busy machine
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch, tensorflow):
+    """A repository with made-up digits and a model of random weights that has been evaluated."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    raw, data, model, figures = (
+        tmp_path / "data" / kind / name
+        for kind, name in [
+            ("raw", "mnist"),
+            ("processed", "mnist"),
+            ("models", "m"),
+            ("figures", "m"),
+        ]
+    )
+    for folder in (raw, data, model, figures):
+        folder.mkdir(parents=True)
+    generate.digits(raw, generate.Seed(seed=1))
+    mnist.prepare(raw, data, mnist.Options(validation=1000))
+    net, spec = {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}}, Spec((28, 28), 10)
+    settings = {"model": "m", "dataset": "mnist", "task": "classification", "arch": "linear"}
+    card = Card(settings | {"net": net, "fit": {}}, spec, "d" * 64, "f" * 32, 7850)
+    rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
+    artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
+    artifacts.save_evaluation(figures, card, {"accuracy": 0.5, "loss": 1.0}, "test")
+    return tmp_path
+
+
+@pytest.fixture
+def address(house):
+    """Where the logged model is served."""
+    client = runs.connect()
+    assert runs.record(client, "m", "quick", "A toy", log_model=True)
+    assert not runs.record(client, "m", "quick", "A toy", log_model=True)
+    (version,) = client.search_model_versions("name = 'm'")
+    (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
+    assert version.run_id == run.info.run_id
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/m/latest"]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": runs.tracking_uri()}
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        wait(f"http://127.0.0.1:{port}", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+def wait(address, server):
+    for _ in range(WAIT):
+        assert server.poll() is None, "the server ended"
+        try:
+            if requests.get(f"{address}/ping", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(1)
+    raise AssertionError("the server did not start")
+
+
+def test_a_served_model_answers_with_class_and_probabilities(house, address):
+    x = np.load(house / "data/processed/mnist/x.npy")[:3]
+    answer = requests.post(f"{address}/invocations", json={"inputs": x.tolist()}, timeout=60)
+    assert answer.ok, answer.text
+    found = answer.json()["predictions"]
+    logits = x.reshape(3, 784) / 255 @ weights(house)
+    assert [row["class"] for row in found] == [str(i) for i in logits.argmax(axis=1)]
+    for row, expected in zip(found, logits, strict=True):
+        probabilities = np.exp(expected - expected.max())
+        shown = [row[str(digit)] for digit in range(10)]
+        np.testing.assert_allclose(shown, probabilities / probabilities.sum(), rtol=1e-3, atol=1e-6)
+    # The signature says what the model takes, and anything else is refused.
+    wrong = requests.post(f"{address}/invocations", json={"inputs": [[1, 2], [3, 4]]}, timeout=60)
+    assert wrong.status_code == 400
+    assert "28" in json.dumps(wrong.json())
+
+
+def weights(house):
+    import h5py
+
+    with h5py.File(house / "data/models/m" / artifacts.WEIGHTS) as file:
+        found = []
+        file.visititems(lambda _, item: found.append(item) if hasattr(item, "shape") else None)
+        kernel = next(item for item in found if item.shape == (784, 10))
+        return kernel[()]
