@@ -1,6 +1,7 @@
 """Prints every model's figure beside its goal; publishes those of the profile full."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 from modelmill import params
@@ -10,6 +11,7 @@ from modelmill.files import write_json, write_text
 from pipelines import run
 
 REPORT, README = Path("docs/results/full.json"), Path("README.md")
+PICTURES = ("mnist_lstm/reading.png", "mnist_denoising_autoencoder/reconstructions.png")
 
 
 def main() -> None:
@@ -17,7 +19,7 @@ def main() -> None:
     parser.add_argument(
         "--publish",
         action="store_true",
-        help=f"also write {REPORT} and the table in {README}, with training times from MLflow",
+        help=f"also write {REPORT.parent} and the table in {README}, with times from MLflow",
     )
     arguments = parser.parse_args()
     everything = params.load()
@@ -46,6 +48,8 @@ def main() -> None:
     document = results.insert(README.read_text(encoding="utf-8"), results.markdown(report))
     write_json(REPORT, report)
     write_text(README, document)
+    for picture in PICTURES:
+        shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
 
 
 if __name__ == "__main__":

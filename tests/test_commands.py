@@ -49,8 +49,9 @@ def test_an_unknown_name_is_answered_with_the_nearest(name):
 def broken(tmp_path):
     """A folder whose params.yaml has a typo."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    broken = text.replace("learning_rate: 0.5", "lerning_rate: 0.5")
-    assert broken != text
+    before, entry, after = text.partition("  mnist_softmax:\n")
+    broken = before + entry + after.replace("learning_rate:", "lerning_rate:", 1)
+    assert entry
     (tmp_path / "params.yaml").write_text(broken, encoding="utf-8")
     return tmp_path
 

@@ -20,14 +20,17 @@ def clone(tmp_path_factory):
     return clone
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def restored(clone):
-    """Leaves the clone as it was first run."""
+    """For a test that changes something in the clone: leaves it as it was first run."""
     yield
     clone.git("checkout", "-q", ".")
     clone.git("clean", "-qfd")
     clone.compose("profile=smoke")
     clone.run("dvc", "checkout", "--force", "--quiet")
+
+
+restores = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +109,7 @@ def test_the_usual_commands_of_dvc_work(clone):
     assert "mnist_softmax" in table
 
 
+@restores
 def test_editing_fit_trains_and_evaluates_that_model_only_and_back_runs_nothing(clone):
     clone.edit("conf/model/mnist_softmax.yaml", "learning_rate: 0.5", "learning_rate: 0.25")
     clone.compose("profile=smoke")
@@ -115,20 +119,23 @@ def test_editing_fit_trains_and_evaluates_that_model_only_and_back_runs_nothing(
     assert clone.repro() == set()
 
 
+@restores
 def test_editing_eval_only_evaluates(clone):
     clone.edit("conf/model/mnist_softmax.yaml", "split: test", "split: validation")
     clone.compose("profile=smoke")
     assert clone.repro() == {"evaluate@mnist_softmax"}
 
 
+@restores
 def test_editing_an_architecture_runs_its_models_only(clone, everything):
-    with (clone.path / "src/modelmill/models/convnet.py").open("a") as file:
+    with (clone.path / "src/modelmill/models/mlp.py").open("a") as file:
         file.write("\n# edited\n")
-    affected = [name for name, model in everything.models.items() if model.arch == "convnet"]
+    affected = [name for name, model in everything.models.items() if model.arch == "mlp"]
     expected = {f"{stage}@{name}" for stage in ("train", "evaluate") for name in affected}
     assert clone.repro() == expected
 
 
+@restores
 def test_training_again_gives_the_same_bytes_and_evaluates_nothing(clone):
     before = {name: clone.bytes(name) for name in ("char_rnn", "mnist_softmax")}
     for name, files in before.items():
@@ -137,6 +144,7 @@ def test_training_again_gives_the_same_bytes_and_evaluates_nothing(clone):
     assert clone.repro() == set()
 
 
+@restores
 def test_a_stale_params_file_stops_the_pipeline_and_names_the_key(clone):
     clone.edit("conf/model/char_rnn.yaml", "clip_norm: 5.0", "clip_norm: 4.0")
     printed = clone.run("dvc", "repro", "evaluate@char_rnn", code=255)
@@ -144,6 +152,7 @@ def test_a_stale_params_file_stops_the_pipeline_and_names_the_key(clone):
     assert "pipelines.compose profile=smoke" in printed
 
 
+@restores
 def test_an_experiment_may_add_a_model_that_is_not_run_by_default(clone):
     clone.compose("profile=smoke", "+experiment=ptb_medium")
     assert clone.repro() == {"train@ptb_medium", "evaluate@ptb_medium"}
@@ -151,6 +160,7 @@ def test_an_experiment_may_add_a_model_that_is_not_run_by_default(clone):
     assert card["settings"]["net"]["units"] == 650
 
 
+@restores
 def test_a_new_model_is_one_conf_file_and_one_line(clone):
     conf = clone.path / "conf/model"
     text = (conf / "mnist_softmax.yaml").read_text().replace("mnist_softmax", "my_model")
@@ -162,6 +172,7 @@ def test_a_new_model_is_one_conf_file_and_one_line(clone):
     assert clone.repro() == {"train@my_model", "evaluate@my_model"}
 
 
+@restores
 def test_a_new_architecture_is_one_more_file(clone):
     models, conf = clone.path / "src/modelmill/models", clone.path / "conf/model"
     code = (models / "linear.py").read_text()
