@@ -21,17 +21,15 @@ def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(t
     target = "evaluate@mnist_softmax"
     clone.repro(target)
     clone.commit()
-    rate, batch = "models.mnist_softmax.fit.learning_rate", "models.mnist_softmax.fit.batch_size"
+    rate = "models.mnist_softmax.fit.learning_rate"
     smoke = ["-S", "profile=smoke"]
     clone.run("dvc", "exp", "run", *smoke, "-S", f"{rate}=0.3", target)
     clone.git("checkout", "-q", ".")
-    sweep = ["-S", f"{rate}=choice(0.1,0.2)", "-S", f"{batch}=choice(25,40)"]
-    clone.run("dvc", "exp", "run", "--queue", *smoke, *sweep, target)
+    sweep = f"{rate}=choice(0.1,0.2)"
+    clone.run("dvc", "exp", "run", "--queue", *smoke, "-S", sweep, target)
     clone.run("dvc", "queue", "start")
     clone.run(sys.executable, "-c", WAIT)
     runs = [run for run in clone.runs() if run["tags"].get("dvc_experiment")]
-    found = {(run["params"]["fit.learning_rate"], run["params"]["fit.batch_size"]) for run in runs}
-    queued = {(r, b) for r in ("0.1", "0.2") for b in ("25", "40")}
-    assert found == {("0.3", "50")} | queued
+    assert {run["params"]["fit.learning_rate"] for run in runs} == {"0.1", "0.2", "0.3"}
     assert all("test_accuracy" in run["metrics"] for run in runs)
-    assert len({run["tags"]["dvc_experiment"] for run in runs}) == len(runs) == 5
+    assert len({run["tags"]["dvc_experiment"] for run in runs}) == len(runs) == 3
