@@ -21,7 +21,8 @@ def main() -> None:
 
     client = runs.connect()
     for name, entry in entries.items():
-        added = runs.record(client, name, everything.profile, entry.about, everything.log_models)
+        about, log_model = entry.about, everything.log_models
+        added = runs.record(client, Path(), name, everything.profile, about, log_model)
         print(f"{name}: {'recorded' if added else 'complete already'}")
 
 

@@ -52,8 +52,8 @@ def house(tmp_path, monkeypatch, tensorflow):
 def address(house):
     """Where the logged model is served."""
     client = runs.connect()
-    assert runs.record(client, "m", "quick", "A toy", log_model=True)
-    assert not runs.record(client, "m", "quick", "A toy", log_model=True)
+    assert runs.record(client, house, "m", "quick", "A toy", log_model=True)
+    assert not runs.record(client, house, "m", "quick", "A toy", log_model=True)
     (version,) = client.search_model_versions("name = 'm'")
     (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
     assert version.run_id == run.info.run_id

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import time
 
+import psutil
 import pytest
+from conftest import ROOT
 
 from modelmill import artifacts, runs, tracking
 from modelmill.artifacts import Card
@@ -139,8 +142,8 @@ def test_evaluation_completes_the_run_of_its_training(house):
 def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     write_files(house)
     client = runs.connect()
-    assert runs.record(client, "toy", "smoke", "A toy", False)
-    assert not runs.record(client, "toy", "smoke", "A toy", False)
+    assert runs.record(client, house, "toy", "smoke", "A toy", False)
+    assert not runs.record(client, house, "toy", "smoke", "A toy", False)
     (run,) = found(client)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["loss"] == 1.0
@@ -152,7 +155,7 @@ def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
     write_files(house, dataclasses.replace(CARD, fingerprint="e" * 32))
     (house / "data/models/toy" / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(CARD)))
     client = runs.connect()
-    runs.record(client, "toy", "smoke", "A toy", False)
+    runs.record(client, house, "toy", "smoke", "A toy", False)
     (run,) = found(client)
     assert "test_loss" not in run.data.metrics
 
@@ -178,6 +181,55 @@ def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
             recorder.row(ROWS[0])
     assert time.monotonic() - began < 10
     assert "no answer within 1 s" in capfd.readouterr().err
+
+
+def recording_processes(house):
+    alive = psutil.process_iter(["cmdline"])  # None of those that ended and were not waited for
+    return [p for p in alive if str(house) in (p.info["cmdline"] or [""])[-1]]
+
+
+def test_stages_share_one_recording_process(house):
+    train()
+    (process,) = recording_processes(house)
+    train(fingerprint="e" * 32)
+    assert recording_processes(house) == [process]
+    process.kill()
+    process.wait()
+    train(fingerprint="a" * 32)
+    assert len(found(runs.connect())) == 3
+
+
+def test_a_stage_that_waits_no_longer_is_recorded_all_the_same(house, monkeypatch, capfd):
+    monkeypatch.setattr(tracking, "PATIENCE", 0.0)
+    train()
+    assert "no answer within 0 s" in capfd.readouterr().err
+    wait_for(lambda: [run.info.status for run in found(runs.connect())] == ["FINISHED"])
+
+
+STAGE = """
+import os, signal
+from modelmill import tracking
+from test_tracking import CARD, ROWS
+with tracking.Recorder() as recorder:
+    recorder.start(CARD, "smoke", "A toy")
+    recorder.row(ROWS[0])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_stage_that_is_killed_leaves_a_run_that_says_so(house):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    assert subprocess.run([sys.executable, "-c", STAGE], env=environment).returncode == -9
+    wait_for(lambda: [run.info.status for run in found(runs.connect())] == ["KILLED"])
+    (run,) = found(runs.connect())
+    assert run.data.metrics["loss"] == 2.0
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_many_processes_may_open_a_fresh_database_at_once(house):

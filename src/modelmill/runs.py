@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from modelmill import artifacts, serving
 from modelmill.artifacts import Card
 from modelmill.datasets import processed
+from modelmill.datasets.processed import Processed
 from modelmill.files import sha256
 from modelmill.params import PACKAGE
 
@@ -109,19 +110,29 @@ def log_history(client: "MlflowClient", run_id: str, rows: list[Mapping[str, flo
         client.log_batch(run_id, metrics=metrics[first : first + 1000])
 
 
-def record(client: "MlflowClient", name: str, profile: str, about: str, log_model: bool) -> bool:
+def record(
+    client: "MlflowClient",
+    root: Path,
+    name: str,
+    profile: str,
+    about: str,
+    log_model: bool,
+    register: bool = True,
+) -> bool:
     """Makes sure that the training and the evaluation of model `name` are recorded.
 
     Everything comes from data/models and data/figures; recording twice changes nothing.
 
     Args:
+        root: the folder that has data/.
         log_model: whether an evaluated model that takes examples is logged as well, for
             ``mlflow models serve``.
+        register: whether it becomes the latest version of the registered model of its name.
 
     Returns:
         Whether anything was missing.
     """
-    folder, pictures = Path("data/models", name), Path("data/figures", name)
+    folder, pictures = root / "data/models" / name, root / "data/figures" / name
     card = artifacts.read_card(folder)
     run_id = find(client, card)
     missing = run_id is None
@@ -144,20 +155,17 @@ def record(client: "MlflowClient", name: str, profile: str, about: str, log_mode
         outputs = client.get_run(run_id).outputs
         logged = outputs is not None and outputs.model_outputs
         if log_model and card.settings["task"] in serving.TASKS and not logged:
-            _log_model(run_id, card, folder)
+            data = processed.load(root / "data/processed" / card.settings["dataset"])
+            _log_model(run_id, card, folder, data, register)
         client.set_tag(run_id, "evaluation", digest)
     return missing
 
 
-def _log_model(run_id: str, card: Card, folder: Path) -> None:
-    """Logs the trained model in `folder` with its signature, an input example and the code.
-
-    Outside of experiments it becomes the latest version of the registered model of its name.
-    """
+def _log_model(run_id: str, card: Card, folder: Path, data: Processed, register: bool) -> None:
+    """Logs the trained model in `folder` with its signature, an input example and the code."""
     import mlflow
     from mlflow.models import Model
 
-    data = processed.load(Path("data/processed", card.settings["dataset"]))
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
     mlflow.set_tracking_uri(tracking_uri())
     mlflow.set_experiment(card.settings["dataset"])
@@ -168,13 +176,13 @@ def _log_model(run_id: str, card: Card, folder: Path) -> None:
             mlflow.pyfunc,
             run_id=run_id,
             name=name,
-            registered_model_name=None if "DVC_EXP_NAME" in os.environ else name,
+            registered_model_name=name if register else None,
             loader_module=serving.__name__,
             data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
             code_paths=[str(PACKAGE)],
             signature=serving.signature(card, data),
             input_example=data.arrays["x"][:1],
-            pip_requirements=[f"{name}=={version(name)}" for name in serving.REQUIREMENTS],
+            pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
         )
 
 

@@ -1,63 +1,68 @@
 """Records trainings in MLflow while they run.
 
 The files are the truth and MLflow is a view of them, so a recording must never slow down or stop
-a training: a `Recorder` hands everything to a process of its own (this module's `main`), which
-imports MLflow while TensorFlow starts. What could not be recorded, and what DVC took from its
-cache, is made good from the files by ``python -m pipelines.sync``.
+a training. A `Recorder` writes what happens to a file; a process of its own (this module's `main`)
+reads such files and carries it to MLflow. It is started while TensorFlow is imported, and stays
+for the next stages until there has been nothing to record for a while: MLflow is imported once for
+a whole pipeline. What could not be recorded, and what DVC took from its cache, is made good from
+the results by ``python -m pipelines.sync``.
 """
 
 import gc
+import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from queue import SimpleQueue
-from threading import Thread
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelmill import runs
 from modelmill.artifacts import Card
+from modelmill.files import write_text
+from modelmill.params import PACKAGE
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
     from mlflow import MlflowClient
 
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
+IDLE_SECONDS = 10.0
 FLUSH_SECONDS = 1.0
+POLL_SECONDS = 0.02
 LATER = "`python -m pipelines.sync` completes the recording later"
+EVENTS, ANSWER = ".events", ".answer"
 
 
 class Recorder:
-    """Sends what happens in a stage to a process that writes it to MLflow.
+    """Writes down what happens in a stage, for the recording process.
 
-    Leaving the context waits for that process; leaving it by an exception marks the run as
+    Leaving the context waits until MLflow has it; leaving it by an exception marks the run as
     failed or, after Ctrl-C, killed.
     """
 
     def __enter__(self) -> "Recorder":
-        self._messages: SimpleQueue[str] = SimpleQueue()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "modelmill.tracking"],
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for the training; this process still has to say so
-        )
-        # A pipe holds little; a queue keeps a training going while a server takes its time.
-        Thread(target=self._write, daemon=True).start()
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{time.time_ns()}-{os.getpid()}{EVENTS}"
+        self._file = self._path.open("w", encoding="utf-8")
+        self._send("open", root=str(Path.cwd()), origin=runs.origin())
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ensure_recording()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._send("stop", status="KILLED" if kind is KeyboardInterrupt else "FAILED")
-        self._messages.put("")
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            _warn(f"no answer within {PATIENCE:.0f} s")
+        self._send("close")
+        self._file.close()
+        if problem := self._answer():
+            print(f"warning: MLflow: {problem}; {LATER}", file=sys.stderr)
 
     def start(self, card: Card, profile: str, about: str) -> None:
         """A training of `card` begins."""
@@ -76,78 +81,164 @@ class Recorder:
         self._send("complete", name=name, profile=profile, about=about, log_model=log_model)
 
     def _send(self, what: str, **content: Any) -> None:
-        self._messages.put(json.dumps({"what": what, **content}) + "\n")
+        self._file.write(json.dumps({"what": what, **content}) + "\n")
+        self._file.flush()
 
-    def _write(self) -> None:
-        assert self._process.stdin
-        with suppress(BrokenPipeError), self._process.stdin as pipe:  # it has said why it ended
-            while message := self._messages.get():
-                pipe.write(message)
-                pipe.flush()
+    def _ensure_recording(self) -> None:
+        """Starts the recording process if there is none."""
+        from filelock import Timeout
+
+        if self._process and self._process.poll() is None:
+            return
+        with suppress(Timeout), _lock(self._path.parent, timeout=0):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "modelmill.tracking", str(self._path.parent)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the training, not for what tells of it
+            )
+
+    def _answer(self) -> str:
+        """What went wrong, an empty string if nothing did."""
+        answer = self._path.with_suffix(ANSWER)
+        deadline = time.monotonic() + PATIENCE
+        while not answer.exists():
+            if time.monotonic() > deadline:
+                return f"no answer within {PATIENCE:.0f} s"
+            self._ensure_recording()  # it may just have ended
+            time.sleep(POLL_SECONDS)
+        problem = answer.read_text(encoding="utf-8")
+        answer.unlink()
+        return problem
+
+
+def _folder() -> Path:
+    """Where events are written for a recording process with this environment and this code."""
+    settings = {key: value for key, value in os.environ.items() if key.startswith("MLFLOW_")}
+    newest = max(path.stat().st_mtime_ns for path in PACKAGE.rglob("*.py"))
+    content = json.dumps([settings, newest, sys.executable], sort_keys=True)
+    key = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return runs.repository() / ".dvc/tmp/recordings" / key
+
+
+def _lock(folder: Path, timeout: float) -> "BaseFileLock":
+    """Held by the recording process as long as it lives."""
+    from filelock import FileLock
+
+    return FileLock(folder / "lock", timeout=timeout)
 
 
 # --- in the recording process --------------------------------------------------------------
 
 
-def main() -> None:
-    """Reads the messages of a `Recorder` from standard input and writes them to MLflow."""
-    gc.disable()  # going through MLflow's objects again and again takes a quarter of its import
-    try:
-        client = runs.connect()
-        listener = Listener(client)
-        for line in sys.stdin:
-            message = json.loads(line)
-            getattr(listener, message.pop("what"))(**message)
-        if listener.run_id:  # neither end nor stop: the stage was killed
-            listener.stop("KILLED")
-    except Exception as error:  # whatever is wrong with tracking, the training goes on
-        _warn(f"{type(error).__name__}: {error}")
-        sys.exit(1)
+def main(folder: Path) -> None:
+    """Carries events in `folder` to MLflow until there have been none for `IDLE_SECONDS`."""
+    with _lock(folder, timeout=1.0):
+        for answer in folder.glob(f"*{ANSWER}"):  # to a stage that no longer waited for it
+            answer.unlink()
+        recordings: dict[Path, Recording] = {}
+        last = time.monotonic()
+        while time.monotonic() - last < IDLE_SECONDS:
+            for path in sorted(folder.glob(f"*{EVENTS}")):
+                recording = recordings.setdefault(path, Recording(path))
+                problem = recording.advance()
+                if recording.ended:
+                    path.unlink()
+                    write_text(path.with_suffix(ANSWER), problem)
+                last = time.monotonic()
+            time.sleep(POLL_SECONDS)
 
 
-class Listener:
-    """Carries out a `Recorder`'s messages."""
+class Recording:
+    """Carries out the events of one stage.
 
-    def __init__(self, client: "MlflowClient") -> None:
-        self.client = client
-        self.run_id: str | None = None
-        self.rows: list[Mapping[str, float]] = []
-        self.flushed = time.monotonic()
+    Attributes:
+        ended: whether there is nothing more to come.
+    """
 
-    def start(self, card: dict[str, Any], profile: str, about: str) -> None:
+    def __init__(self, path: Path) -> None:
+        self.ended = False
+        self._file, self._line = path.open(encoding="utf-8"), ""
+        self._writer = int(path.stem.rpartition("-")[2])
+        self._run_id: str | None = None
+        self._rows: list[Mapping[str, float]] = []
+        self._flushed = time.monotonic()
+
+    def advance(self) -> str:
+        """Carries out what has been written since; returns what went wrong, if anything did."""
+        alive = _is_alive(self._writer)
+        try:
+            *lines, self._line = (self._line + self._file.read()).split("\n")
+            for line in lines:
+                event = json.loads(line)
+                getattr(self, f"_{event.pop('what')}")(**event)
+            if not (alive or self.ended):
+                self._close()
+        except Exception as error:  # whatever is wrong with tracking, the training goes on
+            self.ended = True
+            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return ""
+
+    def _open(self, root: str, origin: dict[str, str]) -> None:
+        self._root, self._origin = Path(root), origin
+        self._client = _client()
+
+    def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
         known = Card(**card)
         # The same training again gives the same bytes: its run is there already.
-        if not runs.find(self.client, known):
-            self.run_id = runs.create(self.client, known, profile, about, runs.origin())
+        if not runs.find(self._client, known):
+            self._run_id = runs.create(self._client, known, profile, about, self._origin)
 
-    def row(self, row: Mapping[str, float]) -> None:
-        self.rows.append(row)
-        if time.monotonic() - self.flushed > FLUSH_SECONDS:
+    def _row(self, row: Mapping[str, float]) -> None:
+        self._rows.append(row)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._flush()
 
-    def end(self, seconds: float) -> None:
-        if self.run_id:
-            self.client.log_metric(self.run_id, "train_seconds", seconds)
-        self.stop("FINISHED")
+    def _end(self, seconds: float) -> None:
+        if self._run_id:
+            self._client.log_metric(self._run_id, "train_seconds", seconds)
+        self._stop("FINISHED")
 
-    def stop(self, status: str) -> None:
+    def _stop(self, status: str) -> None:
         self._flush()
-        if self.run_id:
-            self.client.set_terminated(self.run_id, status)
-            self.run_id = None
+        if self._run_id:
+            self._client.set_terminated(self._run_id, status)
+            self._run_id = None
 
-    def complete(self, name: str, profile: str, about: str, log_model: bool) -> None:
-        runs.record(self.client, name, profile, about, log_model)
+    def _complete(self, name: str, profile: str, about: str, log_model: bool) -> None:
+        register = "dvc_experiment" not in self._origin
+        runs.record(self._client, self._root, name, profile, about, log_model, register)
+
+    def _close(self) -> None:
+        self._stop("KILLED")  # of a training that neither ended nor failed
+        self.ended = True
 
     def _flush(self) -> None:
-        if self.run_id:
-            runs.log_history(self.client, self.run_id, self.rows)
-        self.rows, self.flushed = [], time.monotonic()
+        if self._run_id:
+            runs.log_history(self._client, self._run_id, self._rows)
+        self._rows, self._flushed = [], time.monotonic()
 
 
-def _warn(reason: str) -> None:
-    print(f"warning: MLflow: {reason.splitlines()[0]}; {LATER}", file=sys.stderr)
+@cache
+def _client() -> "MlflowClient":
+    """The client of all recordings; going through an import's objects is not worth its time."""
+    gc.disable()
+    client = runs.connect()
+    gc.freeze()
+    gc.enable()
+    return client
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
