@@ -59,6 +59,14 @@ def test_a_model_has_the_published_number_of_parameters(models, name):
     assert built.count_params() == PARAMETERS[name]
 
 
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_no_layer_starts_with_the_values_of_another(models, name):
+    entry = models[name]
+    built = part("models", entry.arch, "arch").build(entry.net, SPECS[entry.dataset])
+    starts = [weight.ravel()[:8].tobytes() for weight in built.get_weights() if np.ptp(weight)]
+    assert len(set(starts)) == len(starts)
+
+
 def test_the_longer_trainings_are_of_the_same_models(models):
     for name in ("mnist_convnet", "mnist_lstm"):
         assert models[f"{name}_long"].net == models[name].net

@@ -1,6 +1,6 @@
 """Convolutional network: blocks of convolution, pooling and dropout, a dense layer, logits."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -39,19 +39,22 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     """Grey images [batch, rows, columns] -> logits."""
     import keras
 
-    shared = {
-        "use_bias": net.bias,
-        "kernel_initializer": initializer(net.initializer),
-        "bias_initializer": initializer(net.bias_initializer),
-    }
+    def initial() -> dict[str, Any]:
+        """For one layer: the same initializer again would draw the same values again."""
+        return {
+            "use_bias": net.bias,
+            "kernel_initializer": initializer(net.initializer),
+            "bias_initializer": initializer(net.bias_initializer),
+        }
+
     inputs = keras.Input(spec.inputs)
     x = keras.layers.Reshape((*spec.inputs, 1))(inputs)
     for block in net.blocks:
         x = keras.layers.Conv2D(
-            block.filters, block.kernel, padding="same", activation="relu", **shared
+            block.filters, block.kernel, padding="same", activation="relu", **initial()
         )(x)
         x = keras.layers.MaxPooling2D(block.pool, padding="same")(x)
         x = keras.layers.Dropout(block.dropout)(x)
-    x = keras.layers.Dense(net.hidden_units, "relu", **shared)(keras.layers.Flatten()(x))
+    x = keras.layers.Dense(net.hidden_units, "relu", **initial())(keras.layers.Flatten()(x))
     x = keras.layers.Dropout(net.dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(spec.outputs, **shared)(x))
+    return keras.Model(inputs, keras.layers.Dense(spec.outputs, **initial())(x))
