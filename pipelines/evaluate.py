@@ -30,7 +30,7 @@ def main() -> None:
             metrics["parameters"] = job.card.parameters
             history = artifacts.read_history(job.folder)
             curves.learning_curves(history, name, pictures / "curves.png")
-            artifacts.save_evaluation(pictures, job.card, metrics, entry.eval.split)
+            artifacts.save_evaluation(pictures, job.card, entry.eval.model_dump(), metrics)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
         recorder.complete(name, everything.profile, entry.about, everything.log_models)
 

@@ -40,8 +40,9 @@ def main() -> None:
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
     names = job.data.meta["class_names"]
     print("class", *(f"{label:>5}" for label in names), " image")
-    for path, row in zip(arguments.images, classification.log_probabilities(logits), strict=True):
-        print(f"{names[row.argmax()]:>5}", *(f"{p:5.3f}" for p in np.exp(row)), f" {path}")
+    shares = classification.probabilities(logits, entry.fit.loss)
+    for path, row in zip(arguments.images, shares, strict=True):
+        print(f"{names[row.argmax()]:>5}", *(f"{share:5.3f}" for share in row), f" {path}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ def main() -> None:
 
     from modelmill import runs
 
+    if changed := runs.uncommitted():
+        raise ModelmillError(f"commit first, so that the results have a commit: {changed}")
     client = runs.connect()
 
     def seconds(card: Card) -> float | None:
@@ -45,11 +47,12 @@ def main() -> None:
     found = results.collect(everything, Path("data"), seconds)
     print(results.plain(found))
     report = results.report(found, runs.git_commit())
+    pictures = [Path("data/figures", picture) for picture in PICTURES]
     document = results.insert(README.read_text(encoding="utf-8"), results.markdown(report))
     write_json(REPORT, report)
     write_text(README, document)
-    for picture in PICTURES:
-        shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
+    for picture in pictures:
+        shutil.copy(picture, REPORT.parent / f"{picture.parent.name}_{picture.name}")
 
 
 if __name__ == "__main__":

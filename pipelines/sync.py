@@ -22,7 +22,7 @@ def main() -> None:
     client = runs.connect()
     for name, entry in entries.items():
         about, log_model = entry.about, everything.log_models
-        added = runs.record(client, Path(), name, everything.profile, about, log_model)
+        added = runs.record(client, Path(), name, everything.profile, about, log_model, True)
         print(f"{name}: {'recorded' if added else 'complete already'}")
 
 

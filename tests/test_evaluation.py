@@ -29,6 +29,14 @@ def test_the_measured_loss_is_the_trained_one(loss):
     assert classification.losses(logits, truth, loss).sum() == pytest.approx(float(trained[0]))
 
 
+def test_probabilities_are_those_that_were_trained():
+    logits = np.log([[1.0, 3.0, 4.0]])
+    found = classification.probabilities(logits, "cross_entropy")
+    np.testing.assert_allclose(found, [[1 / 8, 3 / 8, 4 / 8]])
+    found = classification.probabilities(logits, "half_squared_error")
+    np.testing.assert_allclose(found, [[1 / 2, 3 / 4, 4 / 5]])
+
+
 def test_the_most_telling_inputs_are_those_that_separate_the_classes():
     truth = np.repeat([0, 1], 50)
     x = RNG.normal(size=(100, 4))

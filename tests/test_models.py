@@ -116,6 +116,7 @@ def test_the_weights_of_a_class_are_an_image():
     image = insights.first_filters(model)[1]
     np.testing.assert_array_equal(image.ravel(), model.weights[0].numpy()[:, 1])
     assert image.shape == (2, 3)
+    assert insights.is_linear(model)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,7 @@ def test_a_convolution_has_a_map_for_each_filter(small_convnet):
     from modelmill import insights
 
     assert insights.first_filters(small_convnet).shape == (3, 3, 3)
+    assert not insights.is_linear(small_convnet)
     image = np.zeros((8, 6), np.float32)
     image[4, 2] = 1.0
     (first, maps), (_, deeper) = insights.feature_maps(small_convnet, image)
@@ -145,11 +147,9 @@ def test_after_the_last_row_a_reader_has_decided_as_the_model_does():
     net = {"cell": "lstm", "units": 4, "initializer": NORMAL, "output_initializer": NORMAL}
     model = build(row_recurrent, net, Spec((7, 5), 3))
     x = np.random.default_rng(0).random((2, 7, 5)).astype(np.float32)
-    probabilities = insights.reading(model, x)
-    assert probabilities.shape == (2, 7, 3)
-    logits = model(x).numpy()
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(probabilities[:, -1], expected, rtol=1e-5)
+    logits = insights.reading(model, x)
+    assert logits.shape == (2, 7, 3)
+    np.testing.assert_allclose(logits[:, -1], model(x), rtol=1e-5)
     assert insights.first_filters(model) is None
     assert insights.feature_maps(model, x[0]) == []
 

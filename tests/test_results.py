@@ -1,12 +1,14 @@
 """The results tell what was measured, and only replace their own part of a document."""
 
 import json
+from types import MappingProxyType
 
 import pytest
 from conftest import ROOT
 
 from modelmill import artifacts, params, results
 from modelmill.artifacts import Card
+from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 
@@ -20,7 +22,12 @@ def everything():
 def evaluated(everything, tmp_path):
     """Writes what training and evaluating a model leave, with some settings changed."""
 
-    def write(name, metrics, **changes):
+    for name in everything.datasets:
+        folder = tmp_path / "processed" / name
+        folder.mkdir(parents=True)
+        (folder / processed.META).write_text('{"digest": "d"}')
+
+    def write(name, metrics, data="d", evaluated_with=MappingProxyType({}), **changes):
         keys = {"dataset", "task", "arch", "net", "fit"}
         settings = {"model": name, "seed": everything.seed}
         settings |= everything.models[name].model_dump(include=keys) | changes
@@ -28,11 +35,12 @@ def evaluated(everything, tmp_path):
         model.mkdir(parents=True)
         figures.mkdir(parents=True)
         card = {"settings": settings, "spec": {"inputs": [1], "outputs": 1}}
-        card |= {"data": "d", "fingerprint": "f", "parameters": 7850}
+        card |= {"data": data, "fingerprint": "f", "parameters": 7850}
         (model / artifacts.CARD).write_text(json.dumps(card))
         (model / artifacts.HISTORY).write_text("step,epoch,loss\n500,0.5,2.0\n1000,1.5,1.0\n")
-        card = Card(settings, Spec((1,), 1), "d", "f", 7850)
-        artifacts.save_evaluation(figures, card, metrics, "test")
+        card = Card(settings, Spec((1,), 1), data, "f", 7850)
+        options = everything.models[name].eval.model_dump() | evaluated_with
+        artifacts.save_evaluation(figures, card, options, metrics)
 
     return write
 
@@ -57,8 +65,11 @@ def test_a_result_is_what_was_trained_and_evaluated(everything, evaluated, tmp_p
     }
 
 
-def test_what_was_trained_with_other_settings_is_no_result(everything, evaluated, tmp_path):
-    evaluated("mnist_softmax", {"accuracy": 0.9123}, net={"bias": False})
+@pytest.mark.parametrize(
+    "other", [{"net": {"bias": False}}, {"data": "e"}, {"evaluated_with": {"split": "validation"}}]
+)
+def test_what_has_other_settings_or_data_is_no_result(other, everything, evaluated, tmp_path):
+    evaluated("mnist_softmax", {"accuracy": 0.9123}, **other)
     assert collect(everything, tmp_path)["mnist_softmax"]["value"] is None
 
 

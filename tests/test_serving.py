@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -41,10 +42,10 @@ def house(tmp_path, monkeypatch, tensorflow):
     mnist.prepare(raw, data, mnist.Options(validation=1000))
     net, spec = {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}}, Spec((28, 28), 10)
     settings = {"model": "m", "dataset": "mnist", "task": "classification", "arch": "linear"}
-    card = Card(settings | {"net": net, "fit": {}}, spec, "d" * 64, "f" * 32, 7850)
+    card = Card(settings | {"net": net, "fit": {"loss": None}}, spec, "d" * 64, "f" * 32, 7850)
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
-    artifacts.save_evaluation(figures, card, {"accuracy": 0.5, "loss": 1.0}, "test")
+    artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 0.5, "loss": 1.0})
     return tmp_path
 
 
@@ -52,15 +53,20 @@ def house(tmp_path, monkeypatch, tensorflow):
 def address(house):
     """Where the logged model is served."""
     client = runs.connect()
-    assert runs.record(client, house, "m", "quick", "A toy", log_model=True)
-    assert not runs.record(client, house, "m", "quick", "A toy", log_model=True)
-    (version,) = client.search_model_versions("name = 'm'")
+    record = partial(runs.record, client, house, "m", "quick", "A toy")
+    assert record(log_model=False, register=True)
+    assert not record(log_model=False, register=True)
+    assert record(log_model=True, register=False)  # as in an experiment
+    assert not client.search_registered_models()
+    assert record(log_model=True, register=True)
+    assert not record(log_model=True, register=True)
     (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
-    assert version.run_id == run.info.run_id
+    assert len(run.outputs.model_outputs) == 1
+    assert client.get_model_version_by_alias("m", "current").run_id == run.info.run_id
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/m/latest"]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/m@current"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": runs.tracking_uri()}
     server = subprocess.Popen(command, env=environment, start_new_session=True)

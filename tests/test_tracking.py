@@ -67,7 +67,7 @@ def write_files(house, card=CARD, loss=0.25):
         folder.mkdir(parents=True, exist_ok=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
     (model / artifacts.HISTORY).write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.0\n")
-    artifacts.save_evaluation(figures, card, {"loss": loss, "parameters": 1}, "train")
+    artifacts.save_evaluation(figures, card, {"split": "train"}, {"loss": loss, "parameters": 1})
     (figures / "line.png").write_bytes(b"picture")
 
 
@@ -142,8 +142,8 @@ def test_evaluation_completes_the_run_of_its_training(house):
 def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     write_files(house)
     client = runs.connect()
-    assert runs.record(client, house, "toy", "smoke", "A toy", False)
-    assert not runs.record(client, house, "toy", "smoke", "A toy", False)
+    assert runs.record(client, house, "toy", "smoke", "A toy", False, True)
+    assert not runs.record(client, house, "toy", "smoke", "A toy", False, True)
     (run,) = found(client)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["loss"] == 1.0
@@ -155,7 +155,7 @@ def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
     write_files(house, dataclasses.replace(CARD, fingerprint="e" * 32))
     (house / "data/models/toy" / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(CARD)))
     client = runs.connect()
-    runs.record(client, house, "toy", "smoke", "A toy", False)
+    runs.record(client, house, "toy", "smoke", "A toy", False, True)
     (run,) = found(client)
     assert "test_loss" not in run.data.metrics
 

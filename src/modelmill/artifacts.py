@@ -56,9 +56,9 @@ def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") 
 
 
 def fingerprint(settings: Mapping[str, Any], data: str) -> str:
-    """Hex digest that two trainings share if and only if the same result is to be expected.
+    """Hex digest that two trainings share if they have the same settings, data and code.
 
-    It covers the settings, the digest of the data, and the code that a training runs through.
+    The code is that of the architecture, the task, and the training; not that of TensorFlow.
     """
     digest = hashlib.sha256(json.dumps([settings, data], sort_keys=True).encode())
     own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
@@ -111,16 +111,22 @@ def read_history(folder: Path) -> "pd.DataFrame":
     return pd.read_csv(folder / HISTORY)
 
 
-def save_evaluation(figures: Path, card: Card, metrics: Mapping[str, float], split: str) -> None:
-    """Writes evaluation.json beside the figures: what the metrics are of, and on which split."""
+def save_evaluation(
+    figures: Path, card: Card, options: Mapping[str, Any], metrics: Mapping[str, float]
+) -> None:
+    """Writes evaluation.json beside the figures: the metrics, and what they are of.
+
+    Args:
+        options: the model's `eval` in params.yaml.
+    """
     write_json(
         figures / EVALUATION,
-        {"fingerprint": card.fingerprint, "split": split, "metrics": dict(metrics)},
+        {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": dict(metrics)},
     )
 
 
 def read_evaluation(figures: Path, card: Card) -> dict[str, Any] | None:
-    """Split and metrics of the model that `card` describes, None if it has not been evaluated."""
+    """What `save_evaluation` wrote of the model of that card, None if it was not evaluated."""
     try:
         found = json.loads((figures / EVALUATION).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -131,7 +137,14 @@ def read_evaluation(figures: Path, card: Card) -> dict[str, Any] | None:
 def build(settings: Mapping[str, Any], spec: Spec) -> "keras.Model":
     """An untrained model of the architecture in `settings`, for other shapes if need be."""
     arch = part("models", settings["arch"], "arch")
-    return arch.build(validate(arch.Net, settings["net"], "net", CARD), spec)
+    net = validate(arch.Net, settings["net"], "net", CARD)
+    try:
+        return arch.build(net, spec)
+    except (ValueError, TypeError) as error:
+        raise ModelmillError(
+            f"models.{settings['model']}: architecture '{settings['arch']}' cannot be built for "
+            f"inputs of shape {spec.inputs}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def read_snapshots(folder: Path) -> np.ndarray:

@@ -116,8 +116,9 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
 
 def _grey(image: Image.Image) -> np.ndarray:
     """The lightness of the pixels, uint8 or, of 16-bit images, uint16 [height, width]."""
-    if image.mode.startswith("I"):
-        return np.asarray(image).clip(0, 0xFFFF).astype(np.uint16)
+    if image.mode[0] in "IF":  # more than eight bits, of which scanners use as many as they like
+        levels = np.asarray(image, np.float64).clip(0)
+        return (levels / max(levels.max(), 1e-9) * 0xFFFF).astype(np.uint16)
     if not image.has_transparency_data:
         return np.asarray(image.convert("L"))
     drawn = image.convert("RGBA")

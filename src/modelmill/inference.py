@@ -11,6 +11,11 @@ BATCH = 500
 
 def predict(model: keras.Model, x: np.ndarray, scale: float) -> np.ndarray:
     """The model's outputs [n, ...] for inputs [n, ...], which are scaled if they are integers."""
+    return predictor(model, scale)(x)
+
+
+def predictor(model: keras.Model, scale: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns `predict` for one model, compiled once."""
 
     @tf.function(reduce_retracing=True)
     def outputs(batch: tf.Tensor) -> tf.Tensor:
@@ -18,8 +23,11 @@ def predict(model: keras.Model, x: np.ndarray, scale: float) -> np.ndarray:
             batch = tf.cast(batch, tf.float32) * scale
         return model(batch, training=False)
 
-    parts = [outputs(tf.constant(x[i : i + BATCH])).numpy() for i in range(0, len(x), BATCH)]
-    return np.concatenate(parts)
+    def run(x: np.ndarray) -> np.ndarray:
+        parts = [outputs(tf.constant(x[i : i + BATCH])).numpy() for i in range(0, len(x), BATCH)]
+        return np.concatenate(parts)
+
+    return run
 
 
 def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndarray:

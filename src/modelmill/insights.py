@@ -7,6 +7,11 @@ import tensorflow as tf
 from modelmill.layers.recurrent import Recurrent
 
 
+def is_linear(model: keras.Model) -> bool:
+    """Whether the first layer with weights is the only one."""
+    return sum(bool(layer.weights) for layer in model.layers) == 1
+
+
 def first_filters(model: keras.Model) -> np.ndarray | None:
     """The weights of the first layer as images [units, rows, columns].
 
@@ -34,7 +39,7 @@ def feature_maps(model: keras.Model, image: np.ndarray) -> list[tuple[str, np.nd
 
 
 def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
-    """Class probabilities after each row of images in [0, 1]: [n, rows, classes].
+    """Logits after each row of images in [0, 1]: [n, rows, classes].
 
     None where the model does not read row by row.
     """
@@ -42,4 +47,4 @@ def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
     if recurrent is None:
         return None
     outputs, *_ = recurrent(tf.constant(images))
-    return tf.nn.softmax(model.layers[-1](outputs)).numpy()
+    return model.layers[-1](outputs).numpy()

@@ -211,35 +211,37 @@ def part(kind: str, name: str, where: str) -> Any:
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
     from modelmill.datasets.generate import GENERATORS
 
-    where = f"datasets.{name}"
+    where = f"{origin}: datasets.{name}"
     _check_name(where, name)
     reader = part("datasets", entry.reader, f"{where}.reader")
     typed: dict[str, Section] = {
-        "options": validate(reader.Options, entry.options, f"{where}.options", origin)
+        "options": validate(reader.Options, entry.options, f"datasets.{name}.options", origin)
     }
     if entry.generate is not None:
         check_choice(
             f"{where}.generate: among the readers to generate for", entry.reader, GENERATORS
         )
         settings = GENERATORS[entry.reader].Settings
-        typed["generate"] = validate(settings, entry.generate, f"{where}.generate", origin)
+        typed["generate"] = validate(settings, entry.generate, f"datasets.{name}.generate", origin)
     return entry.model_copy(update=typed)
 
 
 def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origin: str) -> Model:
-    where = f"models.{name}"
+    where = f"{origin}: models.{name}"
     _check_name(where, name)
     check_choice(f"{where}.dataset", entry.dataset, datasets)
     task = part("tasks", entry.task, f"{where}.task")
     evaluation = part("evaluation", entry.task, f"{where}.task")
     arch = part("models", entry.arch, f"{where}.arch")
     typed = {
-        "net": validate(arch.Net, entry.net, f"{where}.net", origin),
-        "eval": validate(evaluation.Eval, entry.eval, f"{where}.eval", origin),
+        "net": validate(arch.Net, entry.net, f"models.{name}.net", origin),
+        "eval": validate(evaluation.Eval, entry.eval, f"models.{name}.eval", origin),
     }
     if (entry.fit.num_steps is None) == (task.TARGETS == "tokens"):
         needs = "has no meaning" if entry.fit.num_steps else "is required"
         raise ModelmillError(f"{where}.fit.num_steps {needs} for task '{entry.task}'")
+    if entry.fit.reduction == "sum_over_steps" and entry.fit.num_steps is None:
+        raise ModelmillError(f"{where}.fit.reduction: 'sum_over_steps' needs fit.num_steps")
     if entry.fit.corruption and task.TARGETS != "x":
         raise ModelmillError(f"{where}.fit.corruption has no meaning for task '{entry.task}'")
     check_choice(f"{where}.fit.loss", entry.fit.loss or task.LOSSES[0], task.LOSSES)
@@ -248,6 +250,8 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
         f"{where}.task: among those for data set '{entry.dataset}'", entry.task, reader.TASKS
     )
     check_choice(f"{where}.eval.split", typed["eval"].split, reader.SPLITS)
+    if entry.fit.stop and entry.fit.stop.metric == "validation_loss":
+        check_choice(f"{where}.fit.stop.metric: the split it needs", "validation", reader.SPLITS)
     check_choice(f"{where}.reference.metric", entry.reference.metric, evaluation.METRICS)
     return entry.model_copy(update=typed)
 

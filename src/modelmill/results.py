@@ -1,6 +1,5 @@
 """Every model's figure beside its goal and the published one: collected, tabulated, published."""
 
-import json
 import os
 import platform
 import re
@@ -10,6 +9,7 @@ from typing import Any
 
 from modelmill import artifacts
 from modelmill.artifacts import Card
+from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.params import Params
 
@@ -50,7 +50,10 @@ def _result(
         return result
     evaluation = artifacts.read_evaluation(data / "figures" / name, card)
     wanted = {"model": name, "seed": params.seed, **model.model_dump(include=set(card.settings))}
-    if evaluation is None or card.settings != wanted:
+    meta = processed.read_meta(data / "processed" / model.dataset)
+    if card.settings != wanted or card.data != meta["digest"]:
+        return result
+    if evaluation is None or evaluation["eval"] != model.eval.model_dump():
         return result
     history = artifacts.read_history(data / "models" / name)
     return result | {
@@ -114,6 +117,9 @@ def markdown(report: Mapping[str, Any]) -> str:
 def report(results: Mapping[str, Result], commit: str) -> dict[str, Any]:
     """What docs/results/full.json holds.
 
+    Args:
+        commit: the code that gives these results.
+
     Raises:
         ModelmillError: a model has no result.
     """
@@ -146,11 +152,6 @@ def insert(document: str, block: str) -> str:
     if not (begin and end) or BEGIN in rest or END in before + after:
         raise ModelmillError(f"there must be one line {BEGIN} and one line {END} after it")
     return before + block + after
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Reads a published report."""
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _number(value: float) -> str:

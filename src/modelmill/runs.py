@@ -6,9 +6,8 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
-from contextlib import redirect_stderr
+from contextlib import suppress
 from importlib.metadata import version
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 120.0
+CURRENT = "current"  # the version of a registered model that data/models holds
+SQLITE = "sqlite:///"
+CODE = ("conf", "src", "pipelines", "dvc.yaml")
 KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
 
 
@@ -34,7 +36,7 @@ def repository() -> Path:
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a SQLite database at the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{repository()}/mlflow.db"
 
 
 def connect() -> "MlflowClient":
@@ -117,7 +119,7 @@ def record(
     profile: str,
     about: str,
     log_model: bool,
-    register: bool = True,
+    register: bool,
 ) -> bool:
     """Makes sure that the training and the evaluation of model `name` are recorded.
 
@@ -127,7 +129,7 @@ def record(
         root: the folder that has data/.
         log_model: whether an evaluated model that takes examples is logged as well, for
             ``mlflow models serve``.
-        register: whether it becomes the latest version of the registered model of its name.
+        register: whether it becomes the current version of the registered model of its name.
 
     Returns:
         Whether anything was missing.
@@ -151,17 +153,31 @@ def record(
             if key != "parameters":
                 client.log_metric(run_id, f"test_{key}", value)
         client.log_artifacts(run_id, str(pictures), "figures")
-        client.set_tag(run_id, "evaluated_on", evaluation["split"])
-        outputs = client.get_run(run_id).outputs
-        logged = outputs is not None and outputs.model_outputs
-        if log_model and card.settings["task"] in serving.TASKS and not logged:
-            data = processed.load(root / "data/processed" / card.settings["dataset"])
-            _log_model(run_id, card, folder, data, register)
+        client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
         client.set_tag(run_id, "evaluation", digest)
+    if log_model and card.settings["task"] in serving.TASKS:
+        model_id = _logged_model(client, run_id)
+        if model_id is None:
+            missing = True
+            data = processed.load(root / "data/processed" / card.settings["dataset"])
+            model_id = _log_model(run_id, card, folder, data)
+        if register and _make_current(client, name, run_id, model_id):
+            missing = True
     return missing
 
 
-def _log_model(run_id: str, card: Card, folder: Path, data: Processed, register: bool) -> None:
+def _logged_model(client: "MlflowClient", run_id: str) -> str | None:
+    """The id of the run's logged model, None if there is none or its upload was not finished."""
+    from mlflow.entities import LoggedModelStatus
+
+    outputs = client.get_run(run_id).outputs
+    for output in outputs.model_outputs if outputs else []:
+        if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
+            return output.model_id
+    return None
+
+
+def _log_model(run_id: str, card: Card, folder: Path, data: Processed) -> str:
     """Logs the trained model in `folder` with its signature, an input example and the code."""
     import mlflow
     from mlflow.models import Model
@@ -169,14 +185,12 @@ def _log_model(run_id: str, card: Card, folder: Path, data: Processed, register:
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
     mlflow.set_tracking_uri(tracking_uri())
     mlflow.set_experiment(card.settings["dataset"])
-    name = card.settings["model"]
-    with TemporaryDirectory() as temporary, redirect_stderr(StringIO()):  # it announces versions
-        Model.log(
+    with TemporaryDirectory() as temporary:
+        logged = Model.log(
             None,
             mlflow.pyfunc,
             run_id=run_id,
-            name=name,
-            registered_model_name=name if register else None,
+            name=card.settings["model"],
             loader_module=serving.__name__,
             data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
             code_paths=[str(PACKAGE)],
@@ -184,6 +198,24 @@ def _log_model(run_id: str, card: Card, folder: Path, data: Processed, register:
             input_example=data.arrays["x"][:1],
             pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
         )
+    return logged.model_id
+
+
+def _make_current(client: "MlflowClient", name: str, run_id: str, model_id: str) -> bool:
+    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to."""
+    from mlflow.exceptions import MlflowException
+
+    with suppress(MlflowException):  # it exists
+        client.create_registered_model(name)
+    with suppress(MlflowException):  # there is none
+        if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
+            return False
+    versions = client.search_model_versions(f"name = '{name}'")
+    version = next((known for known in versions if known.run_id == run_id), None)
+    if version is None:
+        version = client.create_model_version(name, f"models:/{model_id}", run_id)
+    client.set_registered_model_alias(name, CURRENT, version.version)
+    return True
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -202,8 +234,9 @@ def _experiment(client: "MlflowClient", name: str) -> str:
 
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
-    local = "MLFLOW_TRACKING_URI" not in os.environ
-    location = (repository() / "mlartifacts" / name).as_uri() if local else None
+    uri = tracking_uri()
+    local = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else None
+    location = (local.absolute() / "mlartifacts" / name).as_uri() if local else None
     try:
         return client.create_experiment(name, location, {"mlflow.experimentKind": KIND})
     except MlflowException:  # another process was quicker
@@ -220,7 +253,7 @@ def origin() -> dict[str, str]:
         "dvc_stage": os.environ.get("DVC_STAGE", ""),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
         "git_commit": commit,
-        "git_dirty": str(bool(_git("status", "--porcelain"))).lower(),
+        "git_dirty": str(bool(uncommitted())).lower(),
         # The names under which MLflow's own pages show it.
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc.yaml",
@@ -231,6 +264,11 @@ def origin() -> dict[str, str]:
 def git_commit() -> str:
     """The hash of the commit that is checked out, empty outside of a repository."""
     return _git("rev-parse", "HEAD")
+
+
+def uncommitted() -> str:
+    """The files of the code and of conf/ that differ from the commit, as git lists them."""
+    return _git("status", "--porcelain", "--", *CODE)
 
 
 def _git(*arguments: str) -> str:

@@ -1,6 +1,7 @@
 """A trained model as MLflow serves it: ``mlflow models serve`` loads this module with the model."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,25 +46,26 @@ class Served:
     """A trained model that answers examples as its data set stores them: pixels from 0 to 255."""
 
     def __init__(self, folder: Path) -> None:
-        from modelmill import runtime
+        if "tensorflow" not in sys.modules:  # a server; whoever uses it already has set it up
+            from modelmill import runtime
 
-        runtime.start(seed=0)
-        self.card = artifacts.read_card(folder)
-        self.meta = processed.read_meta(folder)
-        self.model = artifacts.restore(folder)
+            runtime.start(seed=0)
+        from modelmill.inference import predictor
+
+        self.card, self.meta = artifacts.read_card(folder), processed.read_meta(folder)
+        self.outputs = predictor(artifacts.restore(folder), self.meta["scale"])
 
     def predict(self, inputs: np.ndarray, params: dict[str, Any] | None = None) -> Any:
         """A row of class and probabilities per example of a classifier, else the outputs."""
-        from modelmill.evaluation.classification import log_probabilities
-        from modelmill.inference import predict
-
-        outputs = predict(self.model, np.asarray(inputs), self.meta["scale"])
+        outputs = self.outputs(np.asarray(inputs))
         if self.card.settings["task"] != "classification":
             return outputs
         import pandas as pd
 
-        names = self.meta["class_names"]
-        frame = pd.DataFrame(np.exp(log_probabilities(outputs)), columns=names)
+        from modelmill.evaluation.classification import probabilities
+
+        names, loss = self.meta["class_names"], self.card.settings["fit"]["loss"]
+        frame = pd.DataFrame(probabilities(outputs, loss), columns=names)
         frame.insert(0, "class", [names[index] for index in outputs.argmax(axis=1)])
         return frame
 

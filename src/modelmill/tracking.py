@@ -93,6 +93,7 @@ class Recorder:
         with suppress(Timeout), _lock(self._path.parent, timeout=0):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "modelmill.tracking", str(self._path.parent)],
+                cwd=runs.repository(),  # this stage's folder may be gone before the last one's
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -135,8 +136,9 @@ def _lock(folder: Path, timeout: float) -> "BaseFileLock":
 def main(folder: Path) -> None:
     """Carries events in `folder` to MLflow until there have been none for `IDLE_SECONDS`."""
     with _lock(folder, timeout=1.0):
-        for answer in folder.glob(f"*{ANSWER}"):  # to a stage that no longer waited for it
-            answer.unlink()
+        for answer in folder.glob(f"*{ANSWER}"):
+            if not _is_alive(_writer(answer)):  # it no longer waited
+                answer.unlink()
         recordings: dict[Path, Recording] = {}
         last = time.monotonic()
         while time.monotonic() - last < IDLE_SECONDS:
@@ -160,7 +162,7 @@ class Recording:
     def __init__(self, path: Path) -> None:
         self.ended = False
         self._file, self._line = path.open(encoding="utf-8"), ""
-        self._writer = int(path.stem.rpartition("-")[2])
+        self._writer = _writer(path)
         self._run_id: str | None = None
         self._rows: list[Mapping[str, float]] = []
         self._flushed = time.monotonic()
@@ -177,6 +179,8 @@ class Recording:
                 self._close()
         except Exception as error:  # whatever is wrong with tracking, the training goes on
             self.ended = True
+            with suppress(Exception):
+                self._stop("FAILED")
             return f"{type(error).__name__}: {str(error).splitlines()[0]}"
         return ""
 
@@ -228,6 +232,11 @@ def _client() -> "MlflowClient":
     gc.freeze()
     gc.enable()
     return client
+
+
+def _writer(path: Path) -> int:
+    """The process of the stage that a file is from."""
+    return int(path.stem.rpartition("-")[2])
 
 
 def _is_alive(process: int) -> bool:

@@ -94,5 +94,8 @@ def load(folder: Path) -> Processed:
                 raise ValueError(f"{name}.npy: {found} differs from {META}: {expected}")
             arrays[name] = array
     except Exception as error:  # damaged headers make numpy raise almost anything
-        raise ModelmillError(f"{folder} is not a prepared data set: {error}") from None
+        raise ModelmillError(
+            f"{folder} is not a prepared data set: {error}; "
+            f"run `dvc repro preprocess@{folder.name}`"
+        ) from None
     return Processed(folder, meta, arrays)

@@ -33,7 +33,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     x, truth = arrays["x"], arrays["y"].astype(np.int64)
     model = artifacts.restore(job.folder)
     logits = predict(model, x, job.data.meta["scale"])
-    names = job.data.meta["class_names"]
+    names, loss = job.data.meta["class_names"], job.card.settings["fit"]["loss"]
     classes.confusion_matrix(
         confusion(truth, logits.argmax(axis=1), len(names)),
         names,
@@ -41,22 +41,29 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         job.figures / "confusion.png",
     )
     if x.ndim == 3:
-        _draw_mistakes(job, x, truth, log_probabilities(logits))
+        _draw_mistakes(job, x, truth, probabilities(logits, loss))
         _draw_insights(job, model, x)
-    else:
+    elif x.ndim == 2 and x.shape[1] > 1 and len(names) <= classes.DISTINCT:
         _draw_regions(job, model, x, truth)
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == truth)),
-        "loss": float(losses(logits, truth, job.card.settings["fit"]["loss"]).mean()),
+        "loss": float(losses(logits, truth, loss).mean()),
         "examples": len(x),
     }
+
+
+def probabilities(logits: np.ndarray, loss: str | None) -> np.ndarray:
+    """Of each class, in float64: as a whole, or each by itself where sigmoids were trained."""
+    if loss == "half_squared_error":
+        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return np.exp(log_probabilities(logits))
 
 
 def losses(logits: np.ndarray, truth: np.ndarray, loss: str | None) -> np.ndarray:
     """What `modelmill.tasks.classification.score` adds up, by example, in float64."""
     if loss == "half_squared_error":
         right = np.eye(logits.shape[1])[truth]
-        return np.square(1 / (1 + np.exp(-logits.astype(np.float64))) - right).sum(axis=1) / 2
+        return np.square(probabilities(logits, loss) - right).sum(axis=1) / 2
     return -log_probabilities(logits)[np.arange(len(truth)), truth]
 
 
@@ -79,16 +86,15 @@ def most_telling(x: np.ndarray, truth: np.ndarray) -> list[int]:
     return sorted(np.argsort(between / within)[-2:].tolist())
 
 
-def _draw_mistakes(job: Job, x: np.ndarray, truth: np.ndarray, log_p: np.ndarray) -> None:
+def _draw_mistakes(job: Job, x: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> None:
     from modelmill.figures import images
 
-    names, predicted = job.data.meta["class_names"], log_p.argmax(axis=1)
+    names, predicted = job.data.meta["class_names"], shares.argmax(axis=1)
     wrong = np.flatnonzero(predicted != truth)
-    worst = wrong[np.argsort(log_p[wrong, truth[wrong]], kind="stable")][:MISTAKES]
-    confidence = np.exp(log_p[worst].max(axis=1))
+    worst = wrong[np.argsort(shares[wrong, truth[wrong]], kind="stable")][:MISTAKES]
     captions = [
         f"{names[truth[i]]} taken for {names[predicted[i]]}\np = {p:.2f}"
-        for i, p in zip(worst, confidence, strict=True)
+        for i, p in zip(worst, shares[worst].max(axis=1), strict=True)
     ]
     title = f"{job.name}: worst of {len(wrong):,} mistakes"
     images.grid(x[worst], captions, title, job.figures / "mistakes.png")
@@ -102,7 +108,7 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
     names = job.data.meta["class_names"]
     digits = (x[:READ] * np.float32(job.data.meta["scale"])).astype(np.float32)
     filters = insights.first_filters(model)
-    if filters is not None and len(filters) == len(names):
+    if filters is not None and insights.is_linear(model):
         path = job.figures / "weights.png"
         images.grid(filters, names, f"{job.name}: weights of each class", path, signed=True)
     elif filters is not None:
@@ -116,9 +122,10 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
         title = f"{job.name}: feature maps of one digit"
         path = job.figures / "feature_maps.png"
         images.mosaics([("the digit", digits[:1]), *maps], title, path, signed=False)
-    if (probabilities := insights.reading(model, digits)) is not None:
+    if (logits := insights.reading(model, digits)) is not None:
+        shares = probabilities(logits, job.card.settings["fit"]["loss"])
         title = f"{job.name}: reading row by row"
-        classes.reading(digits, probabilities, names, title, job.figures / "reading.png")
+        classes.reading(digits, shares, names, title, job.figures / "reading.png")
 
 
 def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarray) -> None:

@@ -36,7 +36,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         if options.corruption:
             rows.insert(1, (f"{options.corruption:.0%} missing", corrupted[:SHOWN]))
         path = job.figures / "reconstructions.png"
-        images.rows(rows, f"{job.name}: what it makes of digits it never saw", path)
+        images.rows(rows, f"{job.name}: what it makes of the {options.split} examples", path)
     return {
         "total_squared_error": total,
         "loss": total / len(x),

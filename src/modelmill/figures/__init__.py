@@ -28,13 +28,9 @@ STYLE: Any = {
 
 @contextmanager
 def drawing(path: Path, width: float, height: float, grid: bool = True) -> Iterator[Figure]:
-    """Yields a figure of that many inches, and saves it."""
+    """Yields a figure of that many inches, and saves it as a PNG."""
     with mpl.rc_context({**STYLE, "axes.grid": grid}):
         figure = Figure(figsize=(width, height))
         yield figure
-        save(figure, path)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG without the time or version that would make its bytes differ."""
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+        # Without the version of the library, which would make the bytes differ.
+        figure.savefig(path, dpi=120, metadata={"Software": None})

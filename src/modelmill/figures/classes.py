@@ -11,6 +11,8 @@ from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
 MARKERS = "osD^vP*X"
 COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
 
+DISTINCT = len(COLOURS)
+
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str, path: Path) -> None:
     """True classes down, predicted across; shade by share of the true class, counts written."""

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
@@ -89,12 +90,13 @@ def line_over_time(
         axes = figure.subplots()
         _points(axes, x, y)
         ends = np.array([x.min(), x.max()])
-        colours = mpl.colormaps["plasma"]
-        shade = mpl.colors.Normalize(0, steps[-1] * 1.1)  # the last yellow is too pale on white
+        # Without the last yellows, which are too pale on white.
+        colours = ListedColormap(mpl.colormaps["plasma"](np.linspace(0, 0.9, 256)))
+        shade = mpl.colors.Normalize(0, steps[-1])
         for step, (slope, intercept) in zip(steps, lines, strict=True):
             axes.plot(ends, slope * ends + intercept, color=colours(shade(step)), linewidth=1.2)
         axes.set_title(title)
-        scale = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, steps[-1]), colours)
+        scale = mpl.cm.ScalarMappable(shade, colours)
         figure.colorbar(scale, ax=axes, label="training step")
 
 
