@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -9,6 +11,7 @@ from dvc.utils.hydra import compose_and_dump
 
 from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.models import Spec
 from modelmill.training.settings import parse_duration
 from pipelines import compose
 
@@ -124,6 +127,17 @@ def test_the_readmes_model_works_as_printed(house):
     )
     parsed = params.parse(params.yaml_data(compose.compose([])))
     assert parsed.models[name].arch == "linear"
+
+
+def test_the_readmes_architecture_works_as_printed(tensorflow):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from typing.*?)```", readme, re.DOTALL)
+    lint = [sys.executable, "-m", "ruff", "check", "--quiet", "--config", ROOT / "pyproject.toml"]
+    subprocess.run([*lint, "-"], input=code, text=True, check=True)
+    scope = {}
+    exec(code, scope)
+    model = scope["build"](scope["Net"](hidden_units=7), Spec((28, 28), 10))
+    assert model.count_params() == 784 * 7 + 7 + 7 * 10 + 10
 
 
 def test_an_experiment_is_trusted_for_dvc_has_just_composed_it(house, monkeypatch):

@@ -54,7 +54,10 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
 
     Args:
         splits: the [start, stop) rows of each split.
-        facts: whatever else models and figures need (classes, vocabulary size, scale, ...).
+        facts: what models and figures need to know. For examples x and y: `input_shape`,
+            `outputs` (values, or classes), `scale` (takes integers to the range models see); for
+            classes also `class_names` and, of tables, `input_names`. For tokens:
+            `vocabulary_size` and `unit`, such as word.
     """
     files = sorted(out.glob("*.npy"))
     meta = {
