@@ -109,7 +109,7 @@ def lstm(path: Path) -> None:
 
 
 def _heat_map(axes: Axes, matrix: np.ndarray, title: str, limit: float, number: str) -> None:
-    axes.imshow(matrix, cmap="PuOr", vmin=-limit, vmax=limit)
+    axes.imshow(matrix, cmap="PuOr_r", vmin=-limit, vmax=limit)
     for (row, column), value in np.ndenumerate(matrix):
         colour = "white" if abs(value) > 0.7 * limit else BLACK
         text = number.format(value)
