@@ -1,8 +1,6 @@
 # `make` lists what can be made. Everything runs in .venv, which `make setup` fills from the lock.
 PROFILE ?= quick
 PYTHON ?= python3
-# Started first, side by side.
-LONGEST = tests/test_pipeline.py tests/test_changes.py
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
@@ -28,7 +26,7 @@ results: setup ## publish the results of PROFILE=full: docs/results/full.json an
 	@python -m pipelines.results --publish
 
 test: setup ## the whole test suite
-	pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST) tests
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
 	ruff check .
