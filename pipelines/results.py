@@ -47,12 +47,11 @@ def main() -> None:
     found = results.collect(everything, Path("data"), seconds)
     print(results.plain(found))
     report = results.report(found, runs.git_commit())
-    pictures = [Path("data/figures", picture) for picture in PICTURES]
     document = results.insert(README.read_text(encoding="utf-8"), results.markdown(report))
     write_json(REPORT, report)
     write_text(README, document)
-    for picture in pictures:
-        shutil.copy(picture, REPORT.parent / f"{picture.parent.name}_{picture.name}")
+    for picture in PICTURES:
+        shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
 
 
 if __name__ == "__main__":

@@ -46,12 +46,12 @@ def _result(
     }
     try:
         card = artifacts.read_card(data / "models" / name)
+        digest = processed.load(data / "processed" / model.dataset).digest
     except ModelmillError:
         return result
     evaluation = artifacts.read_evaluation(data / "figures" / name, card)
     wanted = {"model": name, "seed": params.seed, **model.model_dump(include=set(card.settings))}
-    meta = processed.read_meta(data / "processed" / model.dataset)
-    if card.settings != wanted or card.data != meta["digest"]:
+    if card.settings != wanted or card.data != digest:
         return result
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
         return result

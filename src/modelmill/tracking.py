@@ -143,9 +143,11 @@ def main(folder: Path) -> None:
         last = time.monotonic()
         while time.monotonic() - last < IDLE_SECONDS:
             for path in sorted(folder.glob(f"*{EVENTS}")):
-                recording = recordings.setdefault(path, Recording(path))
-                problem = recording.advance()
-                if recording.ended:
+                if path not in recordings:
+                    recordings[path] = Recording(path)
+                problem = recordings[path].advance()
+                if recordings[path].ended:
+                    del recordings[path]
                     path.unlink()
                     write_text(path.with_suffix(ANSWER), problem)
                 last = time.monotonic()
