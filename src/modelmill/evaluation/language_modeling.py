@@ -19,7 +19,7 @@ LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
 
 class Sample(Section):
-    """The text to continue, by how many tokens, and how each is picked (see `generate`)."""
+    """The text to continue, by how many tokens, and how each is picked (see `generator`)."""
 
     prime: Annotated[str, Field(min_length=1)]
     length: PositiveInt

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
@@ -65,9 +66,7 @@ def line_fit(
 ) -> None:
     """Points and straight lines, each line as its label, slope and intercept."""
     with drawing(path, 6, 4) as figure:
-        axes = figure.subplots()
-        _points(axes, x, y)
-        ends = np.array([x.min(), x.max()])
+        axes, ends = _points(figure, x, y)
         for (name, slope, intercept), colour, dash in zip(
             lines, (ORANGE, BLUE, GREEN), ("-", "--", ":"), strict=False
         ):
@@ -87,9 +86,7 @@ def line_over_time(
 ) -> None:
     """Points, and a line (slope, intercept) after each of `steps`, from dark to light."""
     with drawing(path, 7, 4) as figure:
-        axes = figure.subplots()
-        _points(axes, x, y)
-        ends = np.array([x.min(), x.max()])
+        axes, ends = _points(figure, x, y)
         # Without the last yellows, which are too pale on white.
         colours = ListedColormap(mpl.colormaps["plasma"](np.linspace(0, 0.9, 256)))
         shade = mpl.colors.Normalize(0, steps[-1])
@@ -100,7 +97,10 @@ def line_over_time(
         figure.colorbar(scale, ax=axes, label="training step")
 
 
-def _points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+def _points(figure: Figure, x: np.ndarray, y: np.ndarray) -> tuple[Axes, np.ndarray]:
+    """Draws the data; returns the axes, and the two ends of a line across them."""
+    axes = figure.subplots()
     axes.scatter(x, y, s=14, color=BLACK, alpha=0.5, label="data")
     axes.set(xlabel="x", ylabel="y")
     axes.xaxis.set_major_locator(MaxNLocator(7))
+    return axes, np.array([x.min(), x.max()])
