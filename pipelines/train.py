@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from modelmill import params
+from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
 from modelmill.schema import choose
 from pipelines import run
@@ -36,9 +37,20 @@ def main() -> None:
         began = time.monotonic()
         outcome = train(name, model, task, entry.fit, data, everything.seed, recorder.row)
         seconds = time.monotonic() - began
+        _require_unchanged(everything.seed, name, entry)
         with replacing_folder(Path("data/models", name)) as folder:
             artifacts.save(folder, model, card, *outcome)
         recorder.end(seconds)
+
+
+def _require_unchanged(seed: int, name: str, entry: params.Model) -> None:
+    """DVC would record a result under the parameters there are now, not those it was made with."""
+    now = params.load()
+    if (now.seed, now.models.get(name)) != (seed, entry):
+        raise ModelmillError(
+            f"params.yaml changed while {name} was trained with what it said before: "
+            "the result is not kept; run dvc repro again"
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def trained(build, net, spec, task, fit, arrays, validation=None):
 
     keras.utils.set_random_seed(1)
     model = build(net, spec)
-    held_out = validation and batches.validation(validation, task.TARGETS, 1.0, fit)
+    held_out = validation and batches.validation(validation, task.TARGETS, 1.0, fit, 1)
     train = batches.training(arrays, task.TARGETS, 1.0, fit, 1)
     trainer = Trainer(model, task, fit, train, held_out)
     rows = list(trainer.run(lambda step, metrics: None))
@@ -116,7 +116,8 @@ def applied(settings, start, gradients, rate):
     update, _ = optimizers.build(settings, [variable])
     values = []
     for gradient in gradients:
-        update([tf.constant(np.float32(gradient))], tf.constant(np.float32(rate)))
+        rate_ = tf.constant(np.float32(rate))
+        update([tf.constant(np.float32(gradient))], rate_, tf.constant(1.0))
         values.append(float(variable.numpy()))
     return values
 
@@ -155,9 +156,37 @@ def test_clipping_scales_all_gradients_by_their_joint_norm():
     from modelmill.training import optimizers
 
     gradients = [tf.constant([3.0]), tf.constant([4.0])]
-    assert [g.numpy()[0] for g in optimizers.clip(gradients, 2.5)] == pytest.approx([1.5, 2.0])
-    assert [g.numpy()[0] for g in optimizers.clip(gradients, 9.0)] == pytest.approx([3.0, 4.0])
-    assert optimizers.clip(gradients, None) is gradients
+    assert optimizers.clipping(gradients, 2.5) == 0.5
+    assert optimizers.clipping(gradients, 9.0) == 1.0
+    variable = tf.Variable(1.0)
+    update, _ = optimizers.build(optimizer(name="sgd"), [variable])
+    update([tf.constant(4.0)], tf.constant(0.1), tf.constant(0.5))
+    assert variable.numpy() == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
+def test_rows_of_an_embedding_are_updated_as_the_whole_would_be(name):
+    import tensorflow as tf
+
+    from modelmill.training import optimizers
+
+    values = np.float32([[1, 2], [3, 4], [5, 6], [7, 8]])
+    parts = [
+        tf.IndexedSlices(tf.constant(values[:2]), tf.constant([4, 1]), tf.constant([6, 2])),
+        tf.IndexedSlices(tf.constant(values[2:]), tf.constant([1, 0]), tf.constant([6, 2])),
+    ]
+    rows = optimizers.total(parts)
+    whole = optimizers.total([tf.convert_to_tensor(part) for part in parts])
+    np.testing.assert_array_equal(whole[1], values[1] + values[2])
+    norms = [tf.linalg.global_norm([gradient]).numpy() for gradient in (rows, whole)]
+    assert norms[0] == pytest.approx(norms[1])
+    updated = []
+    for gradient in (rows, whole):
+        variable = tf.Variable(np.ones((6, 2), np.float32))
+        update, _ = optimizers.build(optimizer(name=name), [variable])
+        update([gradient], tf.constant(0.1), tf.constant(0.5))
+        updated.append(variable.numpy())
+    np.testing.assert_array_equal(*updated)
 
 
 # --- batches -------------------------------------------------------------------------------
@@ -175,7 +204,7 @@ def test_an_epoch_has_every_example_once_in_an_order_of_its_own():
     from modelmill.training.batches import Examples
 
     x = np.arange(20, dtype=np.uint8)
-    batches = Examples(x, x, 0.5, 4, seed=3, keep_rest=False)
+    batches = Examples(x, x, 0.5, 4, seed=3, shuffle=True, keep_rest=False)
     orders = []
     for epoch in (0, 1, 0):
         pairs = collect(batches, epoch)
@@ -190,33 +219,37 @@ def test_measuring_keeps_the_rest_and_training_drops_it(count):
     from modelmill.training.batches import Examples
 
     x = np.arange(count, dtype=np.uint8)
-    measured = Examples(x, x, 1.0, 4, seed=None, keep_rest=True)
+    measured = Examples(x, x, 1.0, 4, seed=3, shuffle=False, keep_rest=True)
     found = np.concatenate([ys for _, ys in collect(measured, 0)])
     assert found.tolist() == x.tolist()
     assert measured.predictions == count
-    assert Examples(x, x, 1.0, 4, seed=None, keep_rest=False).predictions == count // 4 * 4
+    assert Examples(x, x, 1.0, 4, 3, False, keep_rest=False).predictions == count // 4 * 4
 
 
 def test_too_few_examples_are_an_error_with_the_numbers():
     from modelmill.training.batches import Examples
 
     with pytest.raises(ModelmillError, match="3 examples do not fill one batch of 4"):
-        Examples(np.zeros(3), np.zeros(3), 1.0, 4, seed=1, keep_rest=False)
+        Examples(np.zeros(3), np.zeros(3), 1.0, 4, 1, True, keep_rest=False)
 
 
 def test_inputs_that_are_their_own_targets_lose_the_share_that_is_to_be_corrupted():
     from modelmill.training.batches import Examples
 
     x = np.full((200, 50), 200, np.uint8)
-    batches = Examples(x, None, 1 / 200, 100, seed=None, keep_rest=False, corruption=0.3)
-    epochs = [collect(batches, epoch) for epoch in (0, 1, 0)]
-    assert all((target == 1).all() for pairs in epochs for _, target in pairs)
-    inputs = [np.concatenate([inputs for inputs, _ in pairs]) for pairs in epochs]
-    assert set(np.unique(inputs[0])) == {0, 1}
-    assert np.mean(inputs[0] == 0) == pytest.approx(0.3, abs=0.02)
-    np.testing.assert_array_equal(inputs[0], inputs[2])
-    assert (inputs[0] != inputs[1]).any()
-    assert (inputs[0][:100] != inputs[0][100:]).any()
+
+    def inputs(seed, epoch):
+        batches = Examples(x, None, 1 / 200, 100, seed, False, keep_rest=False, corruption=0.3)
+        pairs = collect(batches, epoch)
+        assert all((target == 1).all() for _, target in pairs)
+        return np.concatenate([inputs for inputs, _ in pairs])
+
+    first = inputs(1, 0)
+    assert set(np.unique(first)) == {0, 1}
+    assert np.mean(first == 0) == pytest.approx(0.3, abs=0.02)
+    np.testing.assert_array_equal(first, inputs(1, 0))
+    for other in (inputs(1, 1), inputs(2, 0), first[::-1]):
+        assert np.mean(first != other) == pytest.approx(2 * 0.3 * 0.7, abs=0.03)
 
 
 def test_windows_are_those_of_the_streams():
@@ -332,40 +365,3 @@ def test_a_loss_that_is_no_number_stops_with_the_step():
     fit = make_fit(length="50 epochs", learning_rate=1e3)
     with pytest.raises(ModelmillError, match=r"loss became (nan|inf) at step \d+: try a smaller"):
         trained(linear.build, net, Spec((1,), 1), regression, fit, {"x": x, "y": x})
-
-
-# --- the recurrent layer -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("cell", "order"), [("rnn", [0]), ("gru", [1, 0, 2]), ("lstm", [0, 1, 3, 2])]
-)
-def test_recurrent_cells_equal_keras_own(cell, order):
-    """`order` takes our order of the gates to that of Keras."""
-    import keras
-
-    from modelmill.layers.recurrent import Recurrent
-
-    units, features = 3, 2
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(4, 5, features)).astype(np.float32)
-    ours = Recurrent(cell, units, forget_bias=1.0)
-    state = [np.zeros((4, units), np.float32)] * (2 if cell == "lstm" else 1)
-    outputs, *last = ours(x, state)
-    kernel, bias = (weight.numpy() for weight in ours.weights)
-    if cell == "lstm":
-        bias = bias + np.repeat([0, 1, 0, 0], units)
-    parts = [
-        np.concatenate([np.split(weight, len(order), axis=-1)[i] for i in order], axis=-1)
-        for weight in (kernel[:features], kernel[features:], bias)
-    ]
-    if cell == "gru":
-        parts[2] = np.stack([parts[2], np.zeros_like(parts[2])])
-    layer = {"rnn": keras.layers.SimpleRNN, "gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
-    theirs = layer[cell](units, return_sequences=True, return_state=True)
-    theirs.build(x.shape)
-    theirs.set_weights(parts)
-    expected, *expected_last = theirs(x)
-    np.testing.assert_allclose(outputs, expected, atol=1e-5)
-    for one, other in zip(last, expected_last, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)

@@ -1,22 +1,30 @@
-"""Recurrent layers whose time steps are unrolled in the graph and whose state is explicit."""
+"""Recurrent layers with explicit state and gradients of their own.
 
-from typing import Literal
+Backward, a time step does only what depends on the one after it; the gradients of the weights are
+one large product each, after the loop. What automatic differentiation would make of the same
+loops adds up a small product for every step.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 Cell = Literal["rnn", "gru", "lstm"]
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 STATES = {"rnn": 1, "gru": 1, "lstm": 2}
+Tensors = tuple[tf.Tensor, ...]
+Gradient = Callable[..., Tensors]
+sigmoid_gradient, tanh_gradient = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
 
 
 class Recurrent(keras.layers.Layer):
     """A simple (tanh), gated (Cho et al. 2014) or LSTM (Zaremba et al. 2014) recurrent layer.
 
-    The inputs of all time steps are projected in one product; only the product with the
-    previous output is left inside the loop. An LSTM's gates are stored in the order input,
-    forget, output, candidate; a GRU's as reset, update, candidate, the reset gate applied after
-    the product (Keras' `reset_after`).
+    Gates are stored in Keras' order: an LSTM's as input, forget, candidate, output; a GRU's as
+    update, reset, candidate, the reset gate applied after the product (`reset_after`).
 
     Call arguments:
         inputs: float [batch, steps, features], the number of steps known.
@@ -44,53 +52,141 @@ class Recurrent(keras.layers.Layer):
         width = GATES[self.cell] * self.units
         shared = {"initializer": self.kernel_initializer}
         # One matrix over [input, previous output], as TensorFlow 1 had it, so that an initial
-        # value that depends on the shape is the same; the parts are sliced from it.
+        # value that depends on the shape is the same.
         features = input_shape[-1]
         self.kernel = self.add_weight(shape=(features + self.units, width), name="kernel", **shared)
         self.bias = self.add_weight(shape=(width,), name="bias", initializer=self.bias_initializer)
-        self.features = features
 
-    def call(
-        self, inputs: tf.Tensor, state: list[tf.Tensor] | None = None
-    ) -> tuple[tf.Tensor, ...]:
-        kernel = tf.convert_to_tensor(self.kernel)
-        bias = tf.convert_to_tensor(self.bias)
-        recurrent = kernel[self.features :]
-        batch, steps = tf.shape(inputs)[0], inputs.shape[1]
-        state = state or [tf.zeros([batch, self.units])] * STATES[self.cell]
+    def call(self, inputs: tf.Tensor, state: list[tf.Tensor] | None = None) -> Tensors:
+        kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)
+        state = state or [tf.zeros([tf.shape(inputs)[0], self.units])] * STATES[self.cell]
         # Time first: each step is then one contiguous block.
-        flat = tf.reshape(tf.transpose(inputs, [1, 0, 2]), [-1, self.features])
-        projected = tf.reshape(
-            tf.matmul(flat, kernel[: self.features]) + bias, [steps, batch, bias.shape[0]]
-        )
-        step = getattr(self, f"_{self.cell}")
-        outputs = []
-        for now in tf.unstack(projected, steps):
-            state = step(now, state, recurrent)
-            outputs.append(state[0])
-        return (tf.transpose(tf.stack(outputs), [1, 0, 2]), *state)
+        inputs = tf.transpose(inputs, [1, 0, 2])
+        if self.cell == "lstm":
+            bias += np.repeat(np.array([0, self.forget_bias, 0, 0], np.float32), self.units)
+        outputs, *state = _unrolled(*STEPS[self.cell])(inputs, kernel, bias, *state)
+        return (tf.transpose(outputs, [1, 0, 2]), *state)
 
-    def _rnn(
-        self, projected: tf.Tensor, state: list[tf.Tensor], kernel: tf.Tensor
-    ) -> list[tf.Tensor]:
-        return [tf.tanh(projected + tf.matmul(state[0], kernel))]
 
-    def _gru(
-        self, projected: tf.Tensor, state: list[tf.Tensor], kernel: tf.Tensor
-    ) -> list[tf.Tensor]:
-        (h,) = state
-        recurrent = tf.matmul(h, kernel)
-        two = 2 * self.units
-        gates = tf.sigmoid(projected[:, :two] + recurrent[:, :two])
-        reset, update = tf.split(gates, 2, axis=1)
-        candidate = tf.tanh(projected[:, two:] + reset * recurrent[:, two:])
-        return [candidate + update * (h - candidate)]
+def _unrolled(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Tensors]:
+    """Outputs and last state of a layer whose cell is a pair of `STEPS`."""
 
-    def _lstm(
-        self, projected: tf.Tensor, state: list[tf.Tensor], kernel: tf.Tensor
-    ) -> list[tf.Tensor]:
-        h, c = state
-        z = projected + tf.matmul(h, kernel)
-        i, f, o, candidate = tf.split(z, 4, axis=1)
-        c = tf.sigmoid(f + self.forget_bias) * c + tf.sigmoid(i) * tf.tanh(candidate)
-        return [tf.sigmoid(o) * tf.tanh(c), c]
+    @tf.custom_gradient
+    def run(
+        inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, *state: tf.Tensor
+    ) -> tuple[Tensors, Gradient]:
+        first, features = state[0], inputs.shape[2]
+        of_inputs, recurrent = tf.split(kernel, [features, first.shape[1]])
+        projected = tf.matmul(tf.reshape(inputs, [-1, features]), of_inputs) + bias
+        hs, kept = [], []
+        for now in tf.split(projected, inputs.shape[0]):
+            state, needed = forward(now, tf.matmul(state[0], recurrent), *state)
+            hs.append(state[0])
+            kept.append(needed)
+        outputs = tf.stack(hs)
+
+        def gradient(d_outputs: tf.Tensor, d_h: tf.Tensor, *d_more: tf.Tensor) -> Tensors:
+            d_projected, d_products = [], []
+            for needed, d_output in zip(kept[::-1], tf.unstack(d_outputs)[::-1], strict=True):
+                d_now, d_product, d_h, *d_more = backward(needed, d_h + d_output, *d_more)
+                d_past = tf.matmul(d_product, recurrent, transpose_b=True)
+                d_h = d_past if d_h is None else d_past + d_h
+                d_projected.append(d_now)
+                d_products.append(d_product)
+            d, d_product = tf.concat(d_projected[::-1], 0), tf.concat(d_products[::-1], 0)
+            return (*_of_products(inputs, first, outputs, kernel, d, d_product), d_h, *d_more)
+
+        return (outputs, *state), gradient
+
+    return run
+
+
+def _of_products(
+    inputs: tf.Tensor,
+    first: tf.Tensor,
+    outputs: tf.Tensor,
+    kernel: tf.Tensor,
+    d_projected: tf.Tensor,
+    d_products: tf.Tensor,
+) -> Tensors:
+    """Gradients of inputs, kernel and bias from those of the products of all time steps.
+
+    Args:
+        d_projected, d_products: [steps * batch, width], for those with inputs and with outputs.
+    """
+    features, units = inputs.shape[2], first.shape[1]
+    x = tf.reshape(inputs, [-1, features])
+    hs = tf.concat([first, tf.reshape(outputs[:-1], [-1, units])], 0)
+    d_inputs = tf.matmul(d_projected, kernel[:features], transpose_b=True)
+    d_kernel = tf.concat(
+        [
+            tf.matmul(x, d_projected, transpose_a=True),
+            tf.matmul(hs, d_products, transpose_a=True),
+        ],
+        0,
+    )
+    return tf.reshape(d_inputs, tf.shape(inputs)), d_kernel, tf.reduce_sum(d_projected, 0)
+
+
+def _rnn(projected: tf.Tensor, product: tf.Tensor, h: tf.Tensor) -> tuple[Tensors, Tensors]:
+    h = tf.tanh(projected + product)
+    return (h,), (h,)
+
+
+def _rnn_back(needed: Tensors, d_h: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+    d = tanh_gradient(y=needed[0], dy=d_h)
+    return d, d, None
+
+
+def _gru(projected: tf.Tensor, product: tf.Tensor, h: tf.Tensor) -> tuple[Tensors, Tensors]:
+    update, reset, candidate = tf.split(projected, 3, axis=1)
+    of_update, of_reset, past = tf.split(product, 3, axis=1)
+    update, reset = tf.sigmoid(update + of_update), tf.sigmoid(reset + of_reset)
+    candidate = tf.tanh(candidate + reset * past)
+    change = h - candidate
+    return (candidate + update * change,), (update, reset, past, candidate, change)
+
+
+def _gru_back(needed: Tensors, d_h: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+    update, reset, past, candidate, change = needed
+    d_candidate = tanh_gradient(y=candidate, dy=d_h * (1 - update))
+    d_update = sigmoid_gradient(y=update, dy=d_h * change)
+    d_reset = sigmoid_gradient(y=reset, dy=d_candidate * past)
+    return (
+        tf.concat([d_update, d_reset, d_candidate], 1),
+        tf.concat([d_update, d_reset, d_candidate * reset], 1),
+        d_h * update,
+    )
+
+
+def _lstm(
+    projected: tf.Tensor, product: tf.Tensor, h: tf.Tensor, c: tf.Tensor
+) -> tuple[Tensors, Tensors]:
+    i, f, g, o = tf.split(projected + product, 4, axis=1)
+    i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+    cell = f * c + i * g
+    shown = tf.tanh(cell)
+    return (o * shown, cell), (i, f, g, o, shown, c)
+
+
+def _lstm_back(needed: Tensors, d_h: tf.Tensor, d_cell: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+    i, f, g, o, shown, c = needed
+    d_cell += tanh_gradient(y=shown, dy=d_h * o)
+    d_gates = [
+        sigmoid_gradient(y=i, dy=d_cell * g),
+        sigmoid_gradient(y=f, dy=d_cell * c),
+        tanh_gradient(y=g, dy=d_cell * i),
+        sigmoid_gradient(y=o, dy=d_h * shown),
+    ]
+    d = tf.concat(d_gates, 1)
+    return d, d, None, d_cell * f
+
+
+# Forward: the projected inputs, the product with the last output, and the last state, to the new
+# state and what backward needs. Backward: that and the gradients of the new state, to those of the
+# projected inputs, of the product, and of the last state but for what comes through the product.
+STEPS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "rnn": (_rnn, _rnn_back),
+    "gru": (_gru, _gru_back),
+    "lstm": (_lstm, _lstm_back),
+}

@@ -39,6 +39,8 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     """Grey images [batch, rows, columns] -> logits."""
     import keras
 
+    from modelmill.layers.dropout import Dropout
+
     def initial() -> dict[str, Any]:
         """For one layer: the same initializer again would draw the same values again."""
         return {
@@ -54,7 +56,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
             block.filters, block.kernel, padding="same", activation="relu", **initial()
         )(x)
         x = keras.layers.MaxPooling2D(block.pool, padding="same")(x)
-        x = keras.layers.Dropout(block.dropout)(x)
+        x = Dropout(block.dropout)(x)
     x = keras.layers.Dense(net.hidden_units, "relu", **initial())(keras.layers.Flatten()(x))
-    x = keras.layers.Dropout(net.dropout)(x)
+    x = Dropout(net.dropout)(x)
     return keras.Model(inputs, keras.layers.Dense(spec.outputs, **initial())(x))

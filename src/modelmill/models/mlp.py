@@ -27,6 +27,8 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     """Inputs of any shape, flattened -> logits."""
     import keras
 
+    from modelmill.layers.dropout import Dropout
+
     def dense(units: int, activation: str | None = None) -> keras.layers.Dense:
         return keras.layers.Dense(
             units,
@@ -39,5 +41,5 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     inputs = keras.Input(spec.inputs)
     x = keras.layers.Flatten()(inputs)
     for units in net.hidden_units:
-        x = keras.layers.Dropout(net.dropout)(dense(units, net.activation)(x))
+        x = Dropout(net.dropout)(dense(units, net.activation)(x))
     return keras.Model(inputs, dense(spec.outputs)(x))

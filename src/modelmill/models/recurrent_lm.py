@@ -30,6 +30,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     """Tokens [batch, steps] and state -> logits [batch, steps, vocabulary] and state."""
     import keras
 
+    from modelmill.layers.dropout import Dropout
     from modelmill.layers.recurrent import STATES, Recurrent
 
     per_layer = STATES[net.cell]
@@ -40,7 +41,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     )(tokens)
     new_states = []
     for layer in range(net.layers):
-        x = keras.layers.Dropout(net.dropout)(x)
+        x = Dropout(net.dropout)(x)
         x, *state = Recurrent(
             net.cell,
             net.units,
@@ -49,9 +50,12 @@ def build(net: Net, spec: Spec) -> "keras.Model":
             initializer(net.bias_initializer),
         )(x, states[per_layer * layer : per_layer * (layer + 1)])
         new_states += state
+    # As one long batch, for which TensorFlow adds the bias within the product.
+    flat = keras.ops.reshape(Dropout(net.dropout)(x), (-1, net.units))
     logits = keras.layers.Dense(
         spec.outputs,
         kernel_initializer=initializer(net.initializer),
         bias_initializer=initializer(net.bias_initializer),
-    )(keras.layers.Dropout(net.dropout)(x))
+    )(flat)
+    logits = keras.ops.reshape(logits, (-1, *spec.inputs, spec.outputs))
     return keras.Model([tokens, *states], [logits, *new_states])

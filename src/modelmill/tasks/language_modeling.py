@@ -23,8 +23,9 @@ def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
     """Sum of cross-entropy for logits [batch, steps, vocabulary]: [1]."""
     import tensorflow as tf
 
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
-    return tf.reduce_sum(losses)[None]
+    from modelmill.layers.cross_entropy import cross_entropy
+
+    return tf.reduce_sum(cross_entropy(outputs, targets))[None]
 
 
 def metrics(means: list[float]) -> dict[str, float]:

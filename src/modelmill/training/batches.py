@@ -39,7 +39,8 @@ class Examples:
         x: inputs; integers are scaled by `scale`.
         y: targets, kept as they are; None makes the (scaled) inputs the targets.
         scale: factor that takes `x` to the range the models see.
-        seed: of the order; None keeps the data's own.
+        seed: of the order, and of which values are corrupted.
+        shuffle: whether there is an order other than the data's own.
         keep_rest: whether the examples that do not fill a batch make a last, smaller one.
         corruption: share of the input values that are set to zero, others in every epoch.
     """
@@ -52,13 +53,14 @@ class Examples:
         y: np.ndarray | None,
         scale: float,
         batch_size: int,
-        seed: int | None,
+        seed: int,
+        shuffle: bool,
         keep_rest: bool,
         corruption: float = 0.0,
     ) -> None:
         self.x, self.y = tf.constant(x), None if y is None else tf.constant(y)
         self.scale, self.corruption = scale, corruption
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.steps = (len(x) + (batch_size - 1 if keep_rest else 0)) // batch_size
         self.predictions = len(x) if keep_rest else self.steps * batch_size
         if not self.steps:
@@ -72,15 +74,15 @@ class Examples:
         rows = start + tf.range(self.batch_size, dtype=tf.int64)
         if self.predictions % self.batch_size:
             rows = rows[: self.predictions - start]
-        if self.seed is not None:
+        key = tf.cast(tf.stack([tf.constant(self.seed, tf.int64), loaded[0]]), tf.int32)
+        if self.shuffle:
             last = tf.constant(len(self.x) - 1, tf.int64)
-            key = tf.stack([tf.constant(self.seed, tf.int64), loaded[0]])
-            rows = tf.random.experimental.index_shuffle(rows, tf.cast(key, tf.int32), last)
+            rows = tf.random.experimental.index_shuffle(rows, key, last)
         x = tf.gather(self.x, rows)
         if not x.dtype.is_floating:
             x = tf.cast(x, tf.float32) * self.scale
         if self.y is None:
-            return self._corrupted(x, tf.stack([loaded[0], start])), x
+            return self._corrupted(x, tf.random.experimental.stateless_fold_in(key, start)), x
         y = tf.gather(self.y, rows)
         return x, tf.cast(y, tf.int32) if y.dtype.is_integer else y
 
@@ -118,18 +120,17 @@ def training(arrays: Arrays, targets: str, scale: float, fit: Fit, seed: int) ->
     """Batches to train on, as `fit` wants them; `targets` is the task's."""
     if targets == "tokens":
         return _windows(arrays, fit)
-    order = seed if fit.shuffle else None
     y = arrays["y"] if targets == "y" else None
-    return Examples(arrays["x"], y, scale, fit.batch_size, order, False, fit.corruption)
+    return Examples(arrays["x"], y, scale, fit.batch_size, seed, fit.shuffle, False, fit.corruption)
 
 
-def validation(arrays: Arrays, targets: str, scale: float, fit: Fit) -> Batches:
+def validation(arrays: Arrays, targets: str, scale: float, fit: Fit, seed: int) -> Batches:
     """Batches to measure on: every example once, or the streams that training would read."""
     if targets == "tokens":
         return _windows(arrays, fit)
     size = max(fit.batch_size, 500)
     y = arrays["y"] if targets == "y" else None
-    return Examples(arrays["x"], y, scale, size, None, True, fit.corruption)
+    return Examples(arrays["x"], y, scale, size, seed, False, True, fit.corruption)
 
 
 def _windows(arrays: Arrays, fit: Fit) -> Windows:

@@ -131,13 +131,15 @@ class Trainer:
         for index in tf.range(count):
             x, y = self.train.batch(loaded, index)
             score, gradients, state = self._learn(x, y, state)
-            self.update(optimizers.clip(gradients, self.fit.clip_norm), rates[index])
+            norm = self.fit.clip_norm
+            factor = optimizers.clipping(gradients, norm) if norm else tf.ones([])
+            self.update(gradients, rates[index], factor)
             scores = scores.write(index, score)
         return scores.stack(), state
 
     def _learn(
         self, x: tf.Tensor, y: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, list[tf.Tensor], State]:
+    ) -> tuple[tf.Tensor, list[optimizers.Gradient], State]:
         """Score, gradients and new state of a batch, added up over its shards."""
         scores, gradients, states = [], [], []
         for part in self._shards(x, y, state):
@@ -147,10 +149,7 @@ class Trainer:
             scores.append(score)
             gradients.append(tape.gradient(loss, self.variables))
             states.append(new_state)
-        added = [
-            tf.add_n([tf.convert_to_tensor(g) for g in parts])
-            for parts in zip(*gradients, strict=True)
-        ]
+        added = [optimizers.total(parts) for parts in zip(*gradients, strict=True)]
         return tf.add_n(scores), added, _joined(states)
 
     def _score_steps(
@@ -219,8 +218,10 @@ class Patience:
     def watch(self, row: Row) -> None:
         if self.stop:
             value = row[self.stop.metric]
-            self.laps = 0 if self.best - value >= self.stop.min_change else self.laps + 1
-            self.best = min(self.best, value)
+            if value < self.best and self.best - value >= self.stop.min_change:
+                self.best, self.laps = value, 0
+            else:
+                self.laps += 1
 
     @property
     def exhausted(self) -> bool:

@@ -27,7 +27,7 @@ def train(
     """Trains `model` in place, showing progress.
 
     Args:
-        seed: of the order of the examples.
+        seed: of the order of the examples, and of their corruption.
         on_lap: gets each row of the history as soon as it is measured.
 
     Returns:
@@ -41,7 +41,7 @@ def train(
     training = batches.training(data.split("train"), task.TARGETS, scale, fit, seed)
     validation = None
     if "validation" in data.meta["splits"]:
-        validation = batches.validation(data.split("validation"), task.TARGETS, scale, fit)
+        validation = batches.validation(data.split("validation"), task.TARGETS, scale, fit, seed)
     elif fit.stop and fit.stop.metric == "validation_loss":
         raise ModelmillError(f"models.{name}.fit.stop.metric: the data has no validation split")
     trainer = Trainer(model, task, fit, training, validation)

@@ -86,7 +86,10 @@ Optimizer = Annotated[Sgd | RmsProp | Adam, Field(discriminator="name")]
 
 
 class Stop(Section):
-    """Ends a training once `metric` has not fallen by `min_change` for `patience` laps."""
+    """Ends a training once `metric` is not `min_change` below its best for `patience` laps.
+
+    The weights kept are those of the last lap, not of the best one.
+    """
 
     metric: Literal["loss", "validation_loss"]
     min_change: Annotated[float, Field(ge=0)] = 0.0
