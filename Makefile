@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro results test check ui sync clean lock
+.PHONY: help setup repro results bench test check ui sync clean lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,18 @@ repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
 results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
 	@python -m pipelines.results --publish
 
+# pip takes PyTorch's build for processors where it finds it: it is the later version of the two.
+.venv-torch/installed:
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/pip install --disable-pip-version-check --quiet --timeout 10 --retries 1 \
+	  --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0 numpy
+	@touch $@
+
+bench: setup .venv-torch/installed ## training speed beside others: make bench ONLY=ptb QUICK=1
+	dvc repro --quiet preprocess@mnist preprocess@ptb preprocess@shakespeare
+	@python -m benchmarks.training --torch .venv-torch/bin/python \
+	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
 test: setup ## the whole test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -43,7 +55,7 @@ sync: setup ## complete MLflow's records from data/
 	python -m pipelines.sync
 
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
-	rm -rf .venv data/raw data/processed data/models data/figures data/params.checked
+	rm -rf .venv .venv-torch data/raw data/processed data/models data/figures data/params.checked
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -47,7 +47,9 @@ def main() -> None:
     found = results.collect(everything, Path("data"), seconds)
     print(results.plain(found))
     report = results.report(found, runs.git_commit())
-    document = results.insert(README.read_text(encoding="utf-8"), results.markdown(report))
+    document = results.insert(
+        README.read_text(encoding="utf-8"), "results", results.markdown(report)
+    )
     write_json(REPORT, report)
     write_text(README, document)
     for picture in PICTURES:

@@ -110,32 +110,25 @@ def test_a_report_has_every_model_or_names_those_it_lacks(everything, evaluated,
     assert " cores of " in report["machine"]
 
 
-def test_the_table_replaces_only_what_is_between_the_marks():
-    block = f"{results.BEGIN}\nnew\n{results.END}"
-    document = f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n"
-    once = results.insert(document, block)
-    assert once == f"before\n{block}\nafter\n"
-    assert results.insert(once, block) == once
+def test_a_table_replaces_only_what_is_between_its_marks():
+    begin, end = "<!-- new: begin -->", "<!-- new: end -->"
+    document = f"before\n{begin}\nold\n{end}\n<!-- other: begin --> after\n"
+    once = results.insert(document, "new", "table")
+    assert once == f"before\n{begin}\ntable\n{end}\n<!-- other: begin --> after\n"
+    assert results.insert(once, "new", "table") == once
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        "nothing",
-        f"{results.BEGIN} only",
-        f"{results.END}{results.BEGIN}",
-        f"{results.BEGIN}{results.BEGIN}{results.END}",
-    ],
-)
-def test_a_document_without_both_marks_is_left_alone(document):
+@pytest.mark.parametrize("marks", [[], ["begin"], ["end", "begin"], ["begin", "begin", "end"]])
+def test_a_document_without_both_marks_is_left_alone(marks):
+    document = "".join(f"<!-- new: {mark} -->" for mark in marks)
     with pytest.raises(ModelmillError, match="there must be one line"):
-        results.insert(document, "block")
+        results.insert(document, "new", "table")
 
 
 def test_the_readme_shows_what_the_published_report_says(everything):
     report = json.loads((ROOT / "docs/results/full.json").read_text(encoding="utf-8"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert results.insert(readme, results.markdown(report)) == readme
+    assert results.insert(readme, "results", results.markdown(report)) == readme
     assert list(report["models"]) == list(everything.models)
     for name, result in report["models"].items():
         reference = everything.models[name].reference

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import psutil
 import pytest
 from pydantic import TypeAdapter
 
@@ -260,6 +261,21 @@ def test_windows_are_those_of_the_streams():
     for window, (x, y) in enumerate(collect(Windows(tokens, 3, 4), 0)):
         assert x.tolist() == streams.block(window)[:, :-1].tolist()
         assert (y == x + 1).all()
+
+
+def test_a_corpus_larger_than_memory_is_read_only_where_it_is_needed(tmp_path):
+    from modelmill.training.batches import Windows
+
+    count = 2 * psutil.virtual_memory().total  # a sparse file: nothing but its end is stored
+    tokens = np.lib.format.open_memmap(tmp_path / "tokens.npy", "w+", np.uint8, (count,))
+    tokens[-1] = 7
+    before = psutil.Process().memory_info().rss
+    windows = Windows(np.load(tmp_path / "tokens.npy", mmap_mode="r"), 64, 50)
+    for first in (0, windows.steps // 2, windows.steps - 4):
+        loaded = windows.load(0, first, 4)
+        assert loaded.shape == (64, 4 * 50 + 1)
+    assert windows.predictions > count - 64 * 51
+    assert psutil.Process().memory_info().rss - before < 50e6
 
 
 # --- the loop ------------------------------------------------------------------------------

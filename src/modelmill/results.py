@@ -13,7 +13,6 @@ from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.params import Params
 
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 COLUMNS = ("model", "parameters", "epochs", "time", "metric", "ours", "goal", "", "published")
 
 Result = dict[str, Any]
@@ -104,14 +103,14 @@ def plain(results: Mapping[str, Result]) -> str:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The table of a `published` report for a README, between the lines `insert` looks for."""
+    """The table of a published report, for a README."""
     lines = [[*COLUMNS], ["---"] * len(COLUMNS)]
     lines += [list(row.values()) for row in rows(report["models"])]
     title = (
         f"Profile `full` at commit {report['commit'][:10]}, each over its whole split. Times are "
         f"of training, on {report['machine']}:"
     )
-    return "\n".join([BEGIN, title, "", *("| " + " | ".join(line) + " |" for line in lines), END])
+    return "\n".join([title, "", *("| " + " | ".join(line) + " |" for line in lines)])
 
 
 def report(results: Mapping[str, Result], commit: str) -> dict[str, Any]:
@@ -141,17 +140,18 @@ def machine() -> str:
     return f"{cores} cores of {name}"
 
 
-def insert(document: str, block: str) -> str:
-    """`document` with its part between the two marks replaced by `block`.
+def insert(document: str, name: str, block: str) -> str:
+    """`document` with what is between its marks ``name: begin`` and ``name: end`` replaced.
 
     Raises:
         ModelmillError: the document does not have both marks, once each, in this order.
     """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in before + after:
-        raise ModelmillError(f"there must be one line {BEGIN} and one line {END} after it")
-    return before + block + after
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, opened, rest = document.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed) or begin in rest or end in before + after:
+        raise ModelmillError(f"there must be one line {begin} and one line {end} after it")
+    return f"{before}{begin}\n{block}\n{end}{after}"
 
 
 def _number(value: float) -> str:

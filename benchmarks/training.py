@@ -1,0 +1,276 @@
+"""Training speed beside what people would use instead, all in one run, measured in turn.
+
+Every contender trains the same model of conf/ on the same data with the same batch size, in a
+process of its own that waits while another is measured: Keras' `fit`, a loop in the style of
+TensorFlow 1 and, with --torch, eager PyTorch. A complete run writes docs/results/bench.json and the
+table in README.md.
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from modelmill.datasets.processed import read_meta
+from modelmill.errors import ModelmillError
+from modelmill.files import write_json, write_text
+from modelmill.params import Model, yaml_data
+from modelmill.results import insert, machine
+from pipelines import run
+from pipelines.compose import compose
+
+HERE = Path(__file__).parent
+REPORT, README = Path("docs/results/bench.json"), Path("README.md")
+TITLES = {
+    "modelmill": "modelmill",
+    "keras_fit": "Keras `fit`",
+    "tf1": "TensorFlow 1 style",
+    "torch": "PyTorch eager",
+}
+GEMM_STEPS, GEMM_FLOPS = 20, 2 * 2048**3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A workload: a model of conf/, its batch size, the steps of one measurement."""
+
+    model: str
+    batch_size: int
+    steps: int
+    unit: str = "examples"
+
+
+ROWS = {
+    "softmax": Row("mnist_softmax", 128, 1720),
+    "mlp": Row("mnist_mlp", 128, 430),
+    "deep_mlp": Row("mnist_deep_mlp", 128, 215),
+    "cnn": Row("mnist_cnn", 128, 40),
+    "lstm28": Row("mnist_row_lstm", 128, 215),
+    "lstm128": Row("mnist_lstm", 128, 100),
+    "ptb": Row("ptb_small", 30, 40, "words"),
+    "char_rnn": Row("char_rnn", 60, 180, "characters"),
+}
+
+
+def flops(arch: str, net: Mapping[str, Any], outputs: int) -> float:
+    """Floating-point operations of training on one digit or token, in matrix products alone.
+
+    A multiplication and an addition forward are two of each backward, or one where the inputs are
+    the data and need no gradient.
+    """
+    if arch == "recurrent_lm":
+        width = {"rnn": 1, "lstm": 4}[net["cell"]] * net["units"]
+        inputs = net["embedding"] + (net["layers"] - 1) * net["units"]
+        recurrent = (inputs + net["layers"] * net["units"]) * width
+        return 6 * (recurrent + net["units"] * outputs)
+    if arch == "row_recurrent":
+        width = {"rnn": 1, "lstm": 4}[net["cell"]] * net["units"]
+        return 28 * width * (4 * 28 + 6 * net["units"]) + 6 * net["units"] * outputs
+    total, first = 0, 4
+    if arch == "convnet":
+        side, channels = 28, 1
+        for block in net["blocks"]:
+            total += first * side**2 * block["kernel"] ** 2 * channels * block["filters"]
+            side, channels, first = -(-side // block["pool"]), block["filters"], 6
+        widths = [side**2 * channels, net["hidden_units"], outputs]
+    else:
+        widths = [28 * 28, *net.get("hidden_units", []), outputs]
+    for inputs, units in pairwise(widths):
+        total, first = total + first * inputs * units, 6
+    return total
+
+
+def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
+    """What the contenders are told: the model as in params.yaml, its data and their shapes.
+
+    Raises:
+        ModelmillError: the data set is not prepared.
+    """
+    row = ROWS[name]
+    model = Model.model_validate(models[row.model]).model_dump(mode="json")
+    model["fit"] |= {
+        "batch_size": row.batch_size,
+        "length": "1000000 steps",
+        "validate_every": f"{row.steps} steps",
+    }
+    data = Path("data/processed", model["dataset"])
+    try:
+        meta = read_meta(data)
+    except OSError:
+        raise ModelmillError(f"no {data}: run `dvc repro preprocess@{data.name}`") from None
+    return {
+        "name": name,
+        "model": model,
+        "data": str(data),
+        "rows": meta["splits"]["train"],
+        "outputs": meta.get("outputs") or meta["vocabulary_size"],
+        "unit": row.unit,
+    }
+
+
+class Contender:
+    """A process that trains for as many steps as it is asked to."""
+
+    def __init__(self, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
+        self.process, self.errors = process, errors
+
+    def measure(self, steps: int | None = None) -> tuple[int, float]:
+        """Steps and seconds of training for about `steps`, or up to the end of the first step."""
+        assert self.process.stdin
+        assert self.process.stdout
+        if steps:
+            print(steps, file=self.process.stdin, flush=True)
+        answer = self.process.stdout.readline().split()
+        if not answer:
+            self.errors.seek(0)
+            raise ModelmillError(
+                f"{self.process.args[1]} failed:\n{self.errors.read().decode(errors='replace')}"
+            )
+        return int(answer[0]), float(answer[1])
+
+
+@contextmanager
+def started(python: str, who: str, told: Mapping[str, Any]) -> Iterator[Contender]:
+    """A contender, prepared in the background while the block begins."""
+    command = [python, str(HERE / "contenders" / f"run_{who}.py"), json.dumps(told)]
+    with (
+        TemporaryFile() as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        ) as process,
+    ):
+        try:
+            yield Contender(process, errors)
+        finally:
+            process.kill()
+
+
+def measured(
+    name: str, told: Mapping[str, Any], pythons: Mapping[str, str], rounds: int, bar: tqdm
+) -> dict[str, Any]:
+    """A row of the report: medians and ranges of all contenders, and of a matrix product."""
+    steps, fit = ROWS[name].steps, told["model"]["fit"]
+    work = dict.fromkeys(pythons, fit["batch_size"] * (fit["num_steps"] or 1))
+    work["gemm"] = GEMM_FLOPS / 1e9
+    rates: dict[str, list[float]] = {who: [] for who in work}
+    first = {}
+    with ExitStack() as stack:
+        contenders = {}
+        for who in work:
+            bar.set_postfix_str(f"{name}: {who}, first step")
+            python = pythons.get(who, sys.executable)
+            contenders[who] = stack.enter_context(started(python, who, told))
+            first[who] = contenders[who].measure()[1]
+            contenders[who].measure(max(1, steps // 4) if who != "gemm" else 1)
+        for number in range(rounds):
+            for who, contender in contenders.items():
+                bar.set_postfix_str(f"{name}: {who}, round {number + 1}")
+                done, seconds = contender.measure(steps if who != "gemm" else GEMM_STEPS)
+                rates[who].append(done * work[who] / seconds)
+                bar.update()
+    gemm = statistics.median(rates.pop("gemm"))
+    medians = {who: statistics.median(found) for who, found in rates.items()}
+    each = flops(told["model"]["arch"], told["model"]["net"], told["outputs"])
+    return {
+        "unit": f"{told['unit']}/s",
+        **medians,
+        "gflops": medians["modelmill"] * each / 1e9,
+        "gemm_gflops": gemm,
+        "ranges": {who: [min(found), max(found)] for who, found in rates.items()},
+        "first_step_seconds": {who: first[who] for who in rates},
+    }
+
+
+def ratios(rows: Mapping[str, Mapping[str, Any]], other: str) -> float:
+    """The geometric mean, over all rows, of modelmill's speed over that of `other`."""
+    logs = [math.log(row["modelmill"] / row[other]) for row in rows.values()]
+    return math.exp(statistics.fmean(logs))
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lines of a Markdown table, and one of what it comes to."""
+    others = [who for who in TITLES if all(who in row for row in rows.values())]
+    head = ["", *(TITLES[who] for who in others), "over the fastest", "GFLOP/s (of a product's)"]
+    lines = [head, ["---"] * len(head)]
+    for name, row in rows.items():
+        best = max(row[who] for who in others if who != "modelmill")
+        lines.append(
+            [
+                f"{name}, {row['unit']}",
+                *(_rate(row, who) for who in others),
+                f"{row['modelmill'] / best:.2f} ×",
+                f"{row['gflops']:.0f} ({row['gflops'] / row['gemm_gflops']:.0%})",
+            ]
+        )
+    means = [f"{ratios(rows, who):.2f} × {TITLES[who]}" for who in others if who != "modelmill"]
+    return [
+        *("| " + " | ".join(cells) + " |" for cells in lines),
+        "",
+        f"Geometric means: {', '.join(means)}.",
+    ]
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The table for the README."""
+    title = f"Medians (and ranges) of {report['rounds']} rounds on {report['machine']}:"
+    return "\n".join([title, "", *table(report["rows"])])
+
+
+def _rate(row: Mapping[str, Any], who: str) -> str:
+    low, high = (f"{_thousands(value)}" for value in row["ranges"][who])
+    return f"{_thousands(row[who])} ({low}–{high})"
+
+
+def _thousands(value: float) -> str:
+    return f"{value / 1000:.3g}k"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument(
+        "--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW",
+        help=f"rows to measure, of {', '.join(ROWS)}; then nothing is written",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="two rounds; nothing is written")
+    parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
+    arguments = parser.parse_args()
+    pythons = dict.fromkeys(("modelmill", "keras_fit", "tf1"), sys.executable)
+    if arguments.torch:
+        pythons["torch"] = arguments.torch
+    rounds = 2 if arguments.quick else 5
+    models = yaml_data(compose(["profile=full"]))["models"]
+    told = {name: workload(name, models) for name in arguments.only}
+    total = len(told) * rounds * (len(pythons) + 1)
+    rows = {}
+    with tqdm(total=total, unit=" measurements", dynamic_ncols=True) as bar:
+        for name in told:
+            rows[name] = measured(name, told[name], pythons, rounds, bar)
+    lines = table(rows)
+    print("\n".join(lines))
+    if arguments.quick or list(rows) != list(ROWS) or not arguments.torch:
+        return
+    gemm = statistics.median(row["gemm_gflops"] for row in rows.values())
+    report = {"machine": machine(), "gemm_gflops": gemm, "rounds": rounds, "rows": rows}
+    write_text(README, insert(README.read_text(encoding="utf-8"), "bench", markdown(report)))
+    write_json(REPORT, report)
+
+
+if __name__ == "__main__":
+    run(main)
