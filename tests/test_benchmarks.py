@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from benchmarks import training
+from benchmarks import training, whole_run
 from modelmill import results
 
 
@@ -48,8 +48,27 @@ def test_means_are_geometric_and_the_table_names_the_fastest_other():
     assert lines[-1] == "Geometric means: 4.00 × Keras `fit`, 2.83 × PyTorch eager."
 
 
-def test_the_readme_shows_what_the_published_report_says():
+def test_the_readme_shows_what_the_published_reports_say():
     report = json.loads((ROOT / training.REPORT).read_text(encoding="utf-8"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert list(report["rows"]) == list(training.ROWS)
     assert results.insert(readme, "bench", training.markdown(report)) == readme
+    times = json.loads((ROOT / whole_run.REPORT).read_text(encoding="utf-8"))
+    assert results.insert(readme, "times", whole_run.markdown(times)) == readme
+
+
+def test_the_time_of_a_run_is_divided_among_its_stages():
+    lines = [
+        (1.0, "'data/raw/x.dvc' didn't change, skipping\n"),
+        (2.0, "Running stage 'download@mnist':\n"),
+        (3.0, "> python -m pipelines.download mnist\n"),
+        (5.0, "Updating lock file 'dvc.lock'\n"),
+        (6.0, "Running stage 'train@a':\n"),
+        (9.0, "Updating lock file 'dvc.lock'\n"),
+        (9.5, "Running stage 'train@b':\n"),
+        (19.5, "Updating lock file 'dvc.lock'\n"),
+        (20.0, ""),
+    ]
+    seconds, numbers = whole_run.by_kind(lines)
+    assert seconds == {"between stages": 2 + 1 + 0.5 + 0.5, "download": 3, "train": 3 + 10}
+    assert numbers == {"between stages": 0, "download": 1, "train": 2}

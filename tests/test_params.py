@@ -139,3 +139,28 @@ def test_lengths_of_training(text, steps):
 def test_lengths_that_mean_nothing(text):
     with pytest.raises(ValueError, match="expected a length"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("change", ["seed", "models.line_sgd.fit.learning_rate", "nothing"])
+def test_a_result_is_kept_only_if_params_are_those_it_was_made_with(change, monkeypatch):
+    from pipelines import train
+
+    before = params.load(ROOT / "params.yaml")
+    data = before.model_dump()
+    if change == "seed":
+        data["seed"] += 1
+    elif change != "nothing":
+        data["models"]["line_sgd"]["fit"]["learning_rate"] *= 2
+    data["models"]["line_gd"]["fit"]["batch_size"] += 1  # another model is none of its business
+    monkeypatch.setattr(params, "load", lambda: params.parse(data, "params.yaml"))
+
+    def check():
+        train._require_unchanged(before.seed, "line_sgd", before.models["line_sgd"])
+
+    if change == "nothing":
+        check()
+    else:
+        with pytest.raises(
+            ModelmillError, match=r"params\.yaml changed while line_sgd was trained"
+        ):
+            check()

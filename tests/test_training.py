@@ -63,13 +63,14 @@ def train_classifier(**keys):
     return trained(linear.build, net, Spec((2,), 3), classification, fit, data, data)
 
 
-def train_language_model(cell="lstm", tokens=None, **keys):
+def train_language_model(cell="lstm", tokens=None, dropout=0.0, **keys):
     net = recurrent_lm.Net.model_validate(
         {
             "cell": cell,
             "embedding": 6,
             "units": 8,
             "layers": 2,
+            "dropout": dropout,
             "initializer": {"name": "uniform", "limit": 0.3},
         }
     )
@@ -352,7 +353,11 @@ def test_a_language_model_learns_a_repeating_text(cell):
     assert rows[-1]["validation_perplexity"] == pytest.approx(math.exp(rows[-1]["validation_loss"]))
 
 
-@pytest.mark.parametrize("train", [train_classifier, train_language_model])
+def train_with_dropout():
+    return train_language_model(dropout=0.3, shards=2)
+
+
+@pytest.mark.parametrize("train", [train_classifier, train_language_model, train_with_dropout])
 def test_training_again_gives_the_same_bytes_however_steps_are_divided(train, monkeypatch):
     from modelmill.training import loop
 

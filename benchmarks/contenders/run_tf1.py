@@ -34,7 +34,7 @@ def recurrent(name: str, cell: str, units: int, x: tf.Tensor, state: Any) -> tup
     return outputs, state
 
 
-def convnet(net: dict[str, Any], x: tf.Tensor, training: bool) -> tf.Tensor:
+def convnet(net: dict[str, Any], x: tf.Tensor) -> tf.Tensor:
     x = x[..., None]
     for index, block in enumerate(net["blocks"]):
         kernel = weights(
@@ -81,7 +81,7 @@ def prepare(workload: dict[str, Any]) -> Train:
             zero = [tf.zeros([batch, net["units"]])] * 2
             hidden = recurrent("layer", net["cell"], net["units"], x, zero)[0][-1]
         elif arch == "convnet":
-            hidden = convnet(net, x, True)
+            hidden = convnet(net, x)
         else:
             hidden = tf.reshape(x, [-1, 784])
             for index, units in enumerate(net.get("hidden_units", [])):

@@ -1,0 +1,123 @@
+"""Where the time of a whole `make repro` goes, in a fresh clone with empty caches.
+
+Data are fetched anew. Nothing else should run on the machine. Writes docs/results/times.json, which
+keeps the last run of each profile, and the lines in README.md.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from modelmill.errors import ModelmillError
+from modelmill.files import write_json, write_text
+from modelmill.results import insert, machine
+from pipelines import run
+
+REPORT, README = Path("docs/results/times.json"), Path("README.md")
+BETWEEN = "between stages"
+TRAINING = (
+    "from modelmill import runs; c = runs.connect(); print('SECONDS', sum("
+    "r.data.metrics.get('train_seconds', 0) for e in c.search_experiments() "
+    "for r in c.search_runs([e.experiment_id])))"
+)
+
+
+def by_kind(lines: Iterable[tuple[float, str]]) -> tuple[Counter[str], Counter[str]]:
+    """Seconds and numbers of stages by kind, from what `dvc repro` prints and when.
+
+    Args:
+        lines: seconds since the beginning, and a line of output; the last one may be empty.
+    """
+    seconds: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
+    kind, since = BETWEEN, 0.0
+    for now, line in lines:
+        begun = re.match(r"Running stage '(\w+)", line)
+        if begun or line.startswith("Updating lock file") or not line:
+            seconds[kind] += now - since
+            since, kind = now, begun[1] if begun else BETWEEN
+            numbers[kind] += bool(begun)
+    return seconds, numbers
+
+
+def follow(command: list[str], folder: Path) -> Iterable[tuple[float, str]]:
+    """Shows what a command prints, and yields it with the times, and an empty line at its end.
+
+    Raises:
+        ModelmillError: the command failed.
+    """
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            yield time.monotonic() - began, line
+    if process.returncode:
+        raise ModelmillError(f"{' '.join(command)} failed")
+    yield time.monotonic() - began, ""
+
+
+def markdown(reports: Mapping[str, Any]) -> str:
+    """A line for each profile."""
+    lines = []
+    for profile, report in reports.items():
+        parts = [
+            f"{_duration(each['seconds'])} {kind}"
+            + (f" ({each['stages']})" if each["stages"] else "")
+            for kind, each in report["stages"].items()
+        ]
+        lines.append(
+            f"- `{profile}`, {report['machine']}: **{_duration(report['seconds'])}**, of it "
+            f"{', '.join(parts)}; {_duration(report['training_seconds'])} in training loops."
+        )
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_run", description=__doc__)
+    parser.add_argument("profile", choices=["quick", "full"])
+    profile = parser.parse_args().profile
+    here = Path.cwd()
+    with TemporaryDirectory() as name:
+        clone = Path(name, "modelmill")
+        os.environ |= {"PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1"}
+        subprocess.run(["git", "clone", "--quiet", str(here), str(clone)], check=True)
+        python = [sys.executable, "-m"]
+        subprocess.run([*python, "pipelines.compose", f"profile={profile}"], cwd=clone, check=True)
+        Path(clone, "dvc.lock").unlink()
+        seconds, numbers = by_kind(follow(["dvc", "repro"], clone))
+        printed = subprocess.run(
+            [sys.executable, "-c", TRAINING], cwd=clone, capture_output=True, text=True, check=True
+        )
+    reports = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
+    reports[profile] = {
+        "machine": machine(),
+        "seconds": sum(seconds.values()),
+        "training_seconds": float(printed.stdout.split("SECONDS")[1]),
+        "stages": {
+            kind: {"stages": numbers[kind], "seconds": each} for kind, each in seconds.most_common()
+        },
+    }
+    write_json(REPORT, reports)
+    text = README.read_text(encoding="utf-8")
+    write_text(README, insert(text, "times", markdown(reports)))
+    print(markdown(reports))
+
+
+if __name__ == "__main__":
+    run(main)
