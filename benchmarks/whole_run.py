@@ -88,34 +88,39 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_run", description=__doc__)
-    parser.add_argument("profile", choices=["quick", "full"])
-    profile = parser.parse_args().profile
-    here = Path.cwd()
-    with TemporaryDirectory() as name:
-        clone = Path(name, "modelmill")
-        os.environ |= {"PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1"}
-        subprocess.run(["git", "clone", "--quiet", str(here), str(clone)], check=True)
-        python = [sys.executable, "-m"]
-        subprocess.run([*python, "pipelines.compose", f"profile={profile}"], cwd=clone, check=True)
-        Path(clone, "dvc.lock").unlink()
-        seconds, numbers = by_kind(follow(["dvc", "repro"], clone))
-        printed = subprocess.run(
-            [sys.executable, "-c", TRAINING], cwd=clone, capture_output=True, text=True, check=True
-        )
-    reports = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
-    reports[profile] = {
+def measured(profile: str, clone: Path) -> dict[str, Any]:
+    """Clones this repository, runs the profile there, and reports where the time went."""
+    os.environ |= {"PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1"}
+    subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), str(clone)], check=True)
+    Path(clone, "dvc.lock").unlink()
+    compose = [sys.executable, "-m", "pipelines.compose", f"profile={profile}"]
+    subprocess.run(compose, cwd=clone, check=True)
+    seconds, numbers = by_kind(follow(["dvc", "repro"], clone))
+    ask = [sys.executable, "-c", TRAINING]
+    printed = subprocess.run(ask, cwd=clone, capture_output=True, text=True, check=True).stdout
+    return {
         "machine": machine(),
         "seconds": sum(seconds.values()),
-        "training_seconds": float(printed.stdout.split("SECONDS")[1]),
+        "training_seconds": float(printed.split("SECONDS")[1]),
         "stages": {
             kind: {"stages": numbers[kind], "seconds": each} for kind, each in seconds.most_common()
         },
     }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_run", description=__doc__)
+    parser.add_argument("profile", choices=["quick", "full"])
+    parser.add_argument("--into", type=Path, help="an empty folder for the clone, to keep it")
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as temporary:
+        clone = arguments.into or Path(temporary, "modelmill")
+        report = measured(arguments.profile, clone.absolute())
+    reports = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
+    reports[arguments.profile] = report
+    text = insert(README.read_text(encoding="utf-8"), "times", markdown(reports))
     write_json(REPORT, reports)
-    text = README.read_text(encoding="utf-8")
-    write_text(README, insert(text, "times", markdown(reports)))
+    write_text(README, text)
     print(markdown(reports))
 
 
