@@ -163,7 +163,7 @@ def test_changes_are_those_of_the_models_metrics(everything):
         "data/metrics/char_rnn.json": {"loss": {"new": 2.0}},
         "data/metrics/fundamentals.json": {"x": {"old": 1, "new": 2, "diff": 1}},
     }
-    assert moment.changes(json.dumps({"diff": diff}), everything) == [
+    assert moment.changes(json.dumps(diff), everything) == [
         Change("mnist_mlp", "accuracy", 0.5, 0.75),
         Change("char_rnn", "loss", None, 2.0),
     ]

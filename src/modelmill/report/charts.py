@@ -41,7 +41,8 @@ def library() -> str:
 
     version = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     # In a page, the end tag would end the script wherever it stands, in a string as well.
-    return vl_convert.javascript_bundle(None, version).replace("</script", r"<\/script")
+    code = vl_convert.javascript_bundle(vl_version=version)  # type: ignore[call-arg]  # its stub
+    return code.replace("</script", r"<\/script")
 
 
 def _series(history: "pd.DataFrame", name: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ def changes(printed: str | None, params: Params) -> list[Change] | None:
     """The models' changes in what ``dvc metrics diff --json`` printed; None of None."""
     if printed is None:
         return None
-    files = json.loads(printed).get("diff", {})
+    files = json.loads(printed)
     return [
         Change(name, metric, values.get("old"), values.get("new"))
         for name in params.models
