@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro results bench test check ui sync clean lock
+.PHONY: help setup repro report results bench test check ui sync clean lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
 	python -m pipelines.compose profile=$(PROFILE)
 	dvc repro
 	@python -m pipelines.results
+
+report: setup ## open a page of all there is now: report.html
+	python -m pipelines.report --now report.html
+	@python -m webbrowser -t file://$(CURDIR)/report.html
 
 results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
 	@python -m pipelines.results --publish
@@ -55,7 +59,8 @@ sync: setup ## complete MLflow's records from data/
 	python -m pipelines.sync
 
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
-	rm -rf .venv .venv-torch data/raw data/processed data/models data/figures data/params.checked
+	rm -rf .venv .venv-torch data/raw data/processed data/models data/figures data/report
+	rm -f data/params.checked report.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -43,6 +43,7 @@ def test_every_stage_ran_and_wrote_what_it_promises(clone, everything):
     assert json.loads((data / "metrics/fundamentals.json").read_text())["hello_world"] == {
         "sum": [5]
     }
+    assert "mnist_softmax" in (data / "report/index.html").read_text(encoding="utf-8")
     assert (data / "figures/char_rnn/sample.txt").read_text().startswith("The ")
 
 

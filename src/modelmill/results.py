@@ -85,10 +85,10 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             f"{result['epochs']:.3g}" if "epochs" in result else "",
             _duration(result.get("seconds")),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
-            "not run" if result["value"] is None else _number(result["value"]),
-            "" if goal is None else signs[result["better"]] + _number(goal),
+            "not run" if result["value"] is None else number(result["value"]),
+            "" if goal is None else signs[result["better"]] + number(goal),
             verdicts[reached(result)],
-            source if published is None else f"{_number(published)} ({source})",
+            source if published is None else f"{number(published)} ({source})",
         )
         table.append(dict(zip(COLUMNS, cells, strict=True)))
     return table
@@ -154,7 +154,8 @@ def insert(document: str, name: str, block: str) -> str:
     return f"{before}{begin}\n{block}\n{end}{after}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A figure as it is shown: to four decimals, to two, or in thousands."""
     if abs(value) < 10:
         return f"{value:.4f}"
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.1f}"

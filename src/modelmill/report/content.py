@@ -1,0 +1,137 @@
+"""What the page shows of each model, read from data/ as results.py reads it."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelmill import artifacts, results
+from modelmill.artifacts import Card
+from modelmill.params import Params
+from modelmill.report import charts
+
+PUBLISHED = Path("docs/results/full.json")
+LOCK = Path("requirements.lock")
+PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "dvc", "hydra-core", "mlflow")
+DRAWN_ANEW = {"curves.png", "perplexity.png"}  # the page's own curves show the same
+SAMPLE = "sample.txt"
+NONE = "–"
+WIDTH, QUALITY = 1000, 80  # of pictures; a phone or half a desktop's window shows no more
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the table: its text, what it is sorted by, and what stands small below it."""
+
+    text: str
+    key: float | str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture as a data URI, with its size in pixels and words for who cannot see it."""
+
+    title: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model's part of the page; without charts, figures and text where it was not run."""
+
+    name: str
+    cells: dict[str, Cell]
+    source: str
+    charts: list[charts.Chart]
+    figures: list[Figure]
+    sample: str
+    ran: bool
+    passed: bool | None
+
+
+def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) -> list[Shown]:
+    """Every model of params.yaml, with what there is to see of it.
+
+    Times are those of `seconds`, else those of docs/results/full.json where the same figure came
+    out: the one file in git that has times, and part of what a page is made from.
+    """
+    data = root / "data"
+    found = results.collect(params, data, seconds)
+    published = json.loads((root / PUBLISHED).read_text(encoding="utf-8"))["models"]
+    for name, result in found.items():
+        same = published.get(name, {})
+        if result.get("seconds", 0) is None and same.get("value") == result["value"]:
+            result["seconds"] = same["seconds"]
+    rows = results.rows(found)
+    return [
+        _shown(name, _cells(params.models[name].about, found[name], row), found[name], data)
+        for name, row in zip(found, rows, strict=True)
+    ]
+
+
+def _cells(about: str, result: results.Result, row: dict[str, str]) -> dict[str, Cell]:
+    """The cells of the table's row, by column."""
+    value, published = result["value"], result["published"]
+    ratio = value / published if value is not None and published else None
+    return {
+        "model": Cell(row["model"], row["model"], about),
+        "metric": Cell(row["metric"], row["metric"], f"{result['better']} is better"),
+        "ours": Cell(row["ours"], value),
+        "published": Cell(NONE if published is None else results.number(published), published),
+        "ratio": Cell(NONE if ratio is None else f"{ratio:.3f}", ratio),
+        "goal": Cell(row["goal"] or NONE, result["goal"], row[""]),
+        "time": Cell(row["time"] or NONE, result.get("seconds")),
+        "epochs": Cell(row["epochs"] or NONE, result.get("epochs")),
+        "parameters": Cell(row["parameters"] or NONE, result.get("parameters")),
+    }
+
+
+def _shown(name: str, cells: dict[str, Cell], result: results.Result, data: Path) -> Shown:
+    if result["value"] is None:
+        return Shown(name, cells, result["source"], [], [], "", False, None)
+    history = artifacts.read_history(data / "models" / name)
+    folder = data / "figures" / name
+    sample = folder / SAMPLE
+    return Shown(
+        name,
+        cells,
+        result["source"],
+        charts.curves(history, result["metric"]),
+        figures(folder),
+        sample.read_text(encoding="utf-8") if sample.is_file() else "",
+        True,
+        results.reached(result),
+    )
+
+
+def figures(folder: Path) -> list[Figure]:
+    """The pictures in a folder, but for learning curves; none if there is no folder."""
+    paths = sorted(path for path in folder.glob("*.png") if path.name not in DRAWN_ANEW)
+    return [_figure(path) for path in paths]
+
+
+def _figure(path: Path) -> Figure:
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    if picture.width > WIDTH:
+        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=QUALITY)  # a third of the PNG's bytes
+    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return Figure(path.stem.replace("_", " "), uri, picture.width, picture.height)
+
+
+def locked(root: Path) -> dict[str, str]:
+    """The versions that requirements.lock pins of the packages that do the work."""
+    text = (root / LOCK).read_text(encoding="utf-8")
+    pins: dict[str, Any] = dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
+    return {name: pins[name] for name in PACKAGES if name in pins}

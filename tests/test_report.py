@@ -1,0 +1,289 @@
+"""The page says what the results say, escapes what it is given, and works in a browser, offline."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from modelmill import artifacts, params, report
+from modelmill.artifacts import Card
+from modelmill.datasets import processed
+from modelmill.models import Spec
+from modelmill.report import charts, content, moment, stages
+from modelmill.report.moment import Change, Moment
+
+EVIL = "</script><script>document.title = 'taken'</script><b onclick=x>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """The models there are, one of them described by somebody with bad intentions."""
+    everything = params.load(ROOT / "params.yaml")
+    char_rnn = everything.models["char_rnn"].model_copy(update={"about": EVIL})
+    return everything.model_copy(update={"models": everything.models | {"char_rnn": char_rnn}})
+
+
+@pytest.fixture(scope="module")
+def root(everything, tmp_path_factory):
+    """A repository in which all models but ptb_small have been run, one for 5,000 laps."""
+    root = tmp_path_factory.mktemp("root")
+    for name in ("dvc.yaml", "requirements.lock", "docs/results/full.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, root / name)
+    for name in everything.datasets:
+        (root / "data/processed" / name).mkdir(parents=True)
+        meta = root / "data/processed" / name / processed.META
+        meta.write_text('{"digest": "d", "arrays": {}}', encoding="utf-8")
+    for number, name in enumerate(set(everything.models) - {"ptb_small"}):
+        _run(everything, root / "data", name, number)
+    sample = root / "data/figures/char_rnn/sample.txt"
+    sample.write_text(f"ROMEO:\n{EVIL}", encoding="utf-8")
+    return root
+
+
+def _run(everything, data, name, number):
+    """Writes what training and evaluating a model leave."""
+    entry = everything.models[name]
+    model, figures = data / "models" / name, data / "figures" / name
+    model.mkdir(parents=True)
+    figures.mkdir(parents=True)
+    keys = {"dataset", "task", "arch", "net", "fit"}
+    settings = {"model": name, "seed": everything.seed, **entry.model_dump(include=keys)}
+    card = {"settings": settings, "spec": {"inputs": [1], "outputs": 1}}
+    card |= {"data": "d", "fingerprint": name, "parameters": 10**number}
+    (model / artifacts.CARD).write_text(json.dumps(card), encoding="utf-8")
+    _history(5000 if name == "line_sgd" else 20).to_csv(model / artifacts.HISTORY, index=False)
+    metrics = {entry.reference.metric: 0.5 + number / 100}
+    read = Card(settings, Spec((1,), 1), "d", name, 1)
+    artifacts.save_evaluation(figures, read, entry.eval.model_dump(), metrics)
+    size = (1440, 1080) if name == "mnist_softmax" else (120, 90)
+    for picture in ("confusion", "curves"):
+        Image.linear_gradient("L").resize(size).save(figures / f"{picture}.png")
+
+
+def _history(laps):
+    epoch = np.arange(1, laps + 1)
+    columns = {"step": epoch * 10, "epoch": epoch, "learning_rate": 0.1, "loss": 1 / epoch}
+    return pd.DataFrame(columns | {"accuracy": 1 - 0.5 / epoch, "validation_loss": 1.1 / epoch})
+
+
+@pytest.fixture(scope="module")
+def page(everything, root):
+    path = root / "index.html"
+    report.write(path, everything, root)
+    return path
+
+
+def test_it_is_the_same_twice_small_and_asks_for_nothing_from_elsewhere(everything, root, page):
+    again = root / "again.html"
+    report.write(again, everything, root)
+    assert again.read_bytes() == page.read_bytes()
+    assert page.stat().st_size < 5_000_000
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r'<(script|link|img)[^>]* (src|href)="(?!data:)\w', text)
+    assert "default-src 'none'" in text
+
+
+def test_text_from_models_and_data_is_escaped(page):
+    text = page.read_text(encoding="utf-8")
+    assert EVIL not in text
+    assert text.count("&lt;script&gt;document.title") >= 3  # in the table, as about, as sample
+
+
+def test_a_model_that_was_not_run_says_so(page):
+    text = page.read_text(encoding="utf-8")
+    part = text.partition('<h3 id="ptb_small">')[2].partition("</article>")[0]
+    assert "not run" in part
+    assert "dvc repro evaluate@ptb_small" in part
+    assert "<figure" not in part
+
+
+def test_the_table_has_ratio_and_the_time_of_a_training_that_gave_the_same(everything, root):
+    shown = {model.name: model for model in content.models(everything, root, lambda card: 75.0)}
+    published = everything.models["mnist_softmax"].reference.published
+    cells = shown["mnist_softmax"].cells
+    assert cells["ratio"].key == cells["ours"].key / published
+    assert cells["time"].text == "1.2 min"
+    assert shown["ptb_small"].cells["ours"].text == "not run"
+    assert shown["ptb_small"].cells["ours"].key is None
+
+    folder = root / "other"
+    (folder / "docs/results").mkdir(parents=True)
+    (folder / "data").symlink_to(root / "data")
+    times = {"models": {name: {"value": 0.0, "seconds": 9.0} for name in everything.models}}
+    times["models"]["mnist_softmax"]["value"] = cells["ours"].key
+    (folder / content.PUBLISHED).write_text(json.dumps(times), encoding="utf-8")
+    shown = {model.name: model for model in content.models(everything, folder, lambda card: None)}
+    assert shown["mnist_softmax"].cells["time"].text == "9.0 s"
+    assert shown["mnist_mlp"].cells["time"].text == "–"
+
+
+def test_pictures_are_made_small_and_curves_are_drawn_anew(root):
+    (figure,) = content.figures(root / "data/figures/mnist_softmax")
+    assert (figure.title, figure.width, figure.height) == ("confusion", 1000, 750)
+    assert content.figures(root / "nowhere") == []
+
+
+def test_long_histories_are_thinned_and_keep_their_last_lap():
+    loss, accuracy = charts.curves(_history(2500), "accuracy")
+    rows = loss["spec"]["datasets"]["laps"]
+    assert len(rows) <= charts.POINTS
+    assert rows[-1] == {"epoch": 2500, "training": 0.0004, "validation": 0.00044}
+    assert accuracy["summary"] == "accuracy over 2.5e+03 epochs: training from 0.5 to 0.9998"
+    assert [chart["metric"] for chart in charts.curves(_history(9), "slope_error")] == ["loss"]
+
+
+def test_the_graph_is_that_of_dvc_yaml(everything):
+    levels = stages.levels(ROOT / "dvc.yaml", everything)
+    kinds = {kind.name: kind for level in levels for kind in level}
+    assert [[kind.name for kind in level] for level in levels] == [
+        ["params", "fundamentals"],
+        ["download"],
+        ["preprocess"],
+        ["train"],
+        ["evaluate"],
+        ["report"],
+    ]
+    assert kinds["train"].count == f"{len(everything.models)} models"
+    assert kinds["train"].writes == ["data/models/*"]
+    assert kinds["evaluate"].needs == ["preprocess", "train"]
+
+
+def test_changes_are_those_of_the_models_metrics(everything):
+    diff = {
+        "data/metrics/mnist_mlp.json": {"accuracy": {"old": 0.5, "new": 0.75, "diff": 0.25}},
+        "data/metrics/char_rnn.json": {"loss": {"new": 2.0}},
+        "data/metrics/fundamentals.json": {"x": {"old": 1, "new": 2, "diff": 1}},
+    }
+    assert moment.changes(json.dumps(diff), everything) == [
+        Change("mnist_mlp", "accuracy", 0.5, 0.75),
+        Change("char_rnn", "loss", None, 2.0),
+    ]
+    assert moment.changes("{}", everything) == []
+    assert moment.changes(None, everything) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (None, "no commit to compare with"),
+        ([], "No model's metrics differ"),
+        ([Change("mnist_mlp", "accuracy", 0.5, 0.75)], "+0.25"),
+    ],
+)
+def test_a_page_of_the_moment_has_changes_and_machine(changes, said, everything, root, tmp_path):
+    now = Moment("0123456789ab", changes, {"machine": "2 cores of <x>"}, lambda card: None)
+    report.write(tmp_path / "now.html", everything, root, now)
+    text = (tmp_path / "now.html").read_text(encoding="utf-8")
+    assert said in text
+    assert "2 cores of &lt;x&gt;" in text
+
+
+# --- in a browser ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, page):
+    """Opens the page; afterwards there must have been no error and no request but for itself."""
+    complaints = []
+
+    def open_page(**options):
+        tab = chromium.new_page(**options)
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: complaints.append(request.url))
+        tab.goto(page.as_uri())
+        return tab
+
+    yield open_page
+    assert [line for line in complaints if not line.startswith((page.as_uri(), "data:"))] == []
+
+
+def column(tab, index):
+    return tab.eval_on_selector_all(
+        "#table tbody tr", f"rows => rows.map(row => row.cells[{index}].dataset.key)"
+    )
+
+
+def test_the_table_is_sorted_by_pointer_and_by_keyboard(opened, everything):
+    tab = opened()
+    assert tab.title() == "modelmill: results"
+    header = tab.locator("#table thead th").nth(2)
+    header.locator("button").click()
+    first, *known, last = column(tab, 2)
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert last == ""
+    assert [first, *known] == sorted([first, *known], key=float)
+    header.locator("button").press("Enter")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert column(tab, 2) == [*reversed([first, *known]), ""]
+    tab.locator("#table thead button").first.press("Space")
+    assert header.get_attribute("aria-sort") == "none"
+    assert column(tab, 0) == sorted(everything.models)
+
+
+def test_curves_are_drawn_follow_the_pointer_and_zoom(opened):
+    tab = opened(color_scheme="dark")
+    chart = tab.locator("article:has(#mnist_softmax) .chart").first
+    chart.scroll_into_view_if_needed()
+    lines = chart.locator("path[aria-roledescription='line mark']")
+    lines.first.wait_for()
+    assert lines.count() == 2
+    box = lines.first.bounding_box()
+    assert box["width"] > 100
+    assert box["height"] > 100
+
+    chart.locator("svg").hover()
+    tip = tab.locator("#vg-tooltip-element.visible")
+    tip.wait_for()
+    assert "validation" in tip.inner_text()
+
+    before = lines.first.get_attribute("d")
+    chart.get_by_role("button", name="Zoom in on the end").press("Enter")
+    tab.wait_for_function(
+        "([path, before]) => path.getAttribute('d') !== before",
+        arg=[lines.first.element_handle(), before],
+    )
+    chart.get_by_role("button", name="all").click()
+
+
+def test_a_phone_scrolls_down_only_and_pictures_can_be_enlarged(opened):
+    tab = opened(viewport={"width": 375, "height": 700})
+    tab.locator("#mnist_softmax").scroll_into_view_if_needed()
+    tab.locator("article:has(#mnist_softmax) .chart svg").first.wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") == 375
+    tab.locator(".picture").first.click()
+    assert tab.locator("dialog[open] img").get_attribute("alt")
+    tab.keyboard.press("Escape")
+    assert tab.locator("dialog[open]").count() == 0
+
+
+def test_names_and_structure_are_there_for_a_screen_reader(opened):
+    tab = opened()
+    assert tab.locator("main, header, nav[aria-label]").count() == 3
+    assert tab.locator("h1").count() == 1
+    assert tab.locator("img:not([alt])").count() == 0
+    assert tab.locator("[role=img]:not([aria-label])").count() == 0
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to the results"
+    loaded = "performance.getEntriesByType('navigation')[0].loadEventEnd"
+    assert tab.evaluate(loaded) < 5000  # a tenth of it, on a machine with nothing else to do
