@@ -20,7 +20,7 @@ def clone(tmp_path_factory):
     config.write_text(re.sub(r"(- model:\n)(      - .*\n)+", rf"\1{listed}", text))
     clone.compose("profile=smoke")
     clone.commit()
-    clone.repro()
+    clone.repro("evaluate")
     clone.commit()
     return clone
 
@@ -38,22 +38,22 @@ def restored(clone):
 def test_editing_fit_trains_and_evaluates_that_model_only_and_back_runs_nothing(clone):
     clone.edit("conf/model/mnist_softmax.yaml", "learning_rate: 0.5", "learning_rate: 0.25")
     clone.compose("profile=smoke")
-    assert clone.repro() == {"train@mnist_softmax", "evaluate@mnist_softmax"}
+    assert clone.repro("evaluate") == {"train@mnist_softmax", "evaluate@mnist_softmax"}
     clone.edit("conf/model/mnist_softmax.yaml", "learning_rate: 0.25", "learning_rate: 0.5")
     clone.compose("profile=smoke")
-    assert clone.repro() == set()
+    assert clone.repro("evaluate") == set()
 
 
 def test_editing_eval_only_evaluates(clone):
     clone.edit("conf/model/mnist_softmax.yaml", "split: test", "split: validation")
     clone.compose("profile=smoke")
-    assert clone.repro() == {"evaluate@mnist_softmax"}
+    assert clone.repro("evaluate") == {"evaluate@mnist_softmax"}
 
 
 def test_editing_an_architecture_runs_its_models_only(clone):
     with (clone.path / "src/modelmill/models/mlp.py").open("a") as file:
         file.write("\n# edited\n")
-    assert clone.repro() == {"train@mnist_mlp", "evaluate@mnist_mlp"}
+    assert clone.repro("evaluate") == {"train@mnist_mlp", "evaluate@mnist_mlp"}
 
 
 def test_training_again_gives_the_same_bytes_and_evaluates_nothing(clone):
@@ -61,7 +61,7 @@ def test_training_again_gives_the_same_bytes_and_evaluates_nothing(clone):
     for name, files in before.items():
         clone.repro("--force", "--single-item", f"train@{name}")
         assert clone.bytes(name) == files
-    assert clone.repro() == set()
+    assert clone.repro("evaluate") == set()
 
 
 def test_a_stale_params_file_stops_the_pipeline_and_names_the_key(clone):
@@ -73,7 +73,7 @@ def test_a_stale_params_file_stops_the_pipeline_and_names_the_key(clone):
 
 def test_an_experiment_may_add_a_model_that_is_not_run_by_default(clone):
     clone.compose("profile=smoke", "+experiment=ptb_medium")
-    assert clone.repro() == {"train@ptb_medium", "evaluate@ptb_medium"}
+    assert clone.repro("evaluate") == {"train@ptb_medium", "evaluate@ptb_medium"}
     card = json.loads((clone.path / "data/models/ptb_medium/model.json").read_text())
     assert card["settings"]["net"]["units"] == 650
 
@@ -86,7 +86,7 @@ def test_a_new_model_is_one_conf_file_and_one_line(clone):
         "conf/config.yaml", "      - mnist_softmax\n", "      - mnist_softmax\n      - my_model\n"
     )
     clone.compose("profile=smoke")
-    assert clone.repro() == {"train@my_model", "evaluate@my_model"}
+    assert clone.repro("evaluate") == {"train@my_model", "evaluate@my_model"}
 
 
 def test_a_new_architecture_is_one_more_file(clone):
@@ -106,7 +106,7 @@ def test_a_new_architecture_is_one_more_file(clone):
         "conf/config.yaml", "      - mnist_softmax\n", "      - mnist_softmax\n      - my_model\n"
     )
     clone.compose("profile=smoke")
-    assert clone.repro() == {"train@my_model", "evaluate@my_model"}
+    assert clone.repro("evaluate") == {"train@my_model", "evaluate@my_model"}
     assert (
         json.loads((clone.path / "data/models/my_model/model.json").read_text())["settings"]["net"][
             "scale"
