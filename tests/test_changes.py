@@ -20,7 +20,7 @@ def clone(tmp_path_factory):
     config.write_text(re.sub(r"(- model:\n)(      - .*\n)+", rf"\1{listed}", text))
     clone.compose("profile=smoke")
     clone.commit()
-    clone.repro("evaluate")
+    clone.repro()
     clone.commit()
     return clone
 
