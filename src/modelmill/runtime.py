@@ -47,13 +47,13 @@ def _quiet() -> Iterator[None]:
         os.close(stderr)
 
 
-def start(seed: int, shards: int = 1) -> None:
+def start(seed: int, shards: int = 1, cores: int | None = None) -> None:
     """Imports TensorFlow and makes every run with the same seed give the same bytes.
 
     Args:
         seed: for initial weights, dropout, and whatever else draws random numbers.
-        shards: how many parts of a batch run side by side; the processor's cores are divided
-            among them.
+        shards: how many parts of a batch run side by side; the cores are divided among them.
+        cores: how many to use; None is all that this process may use. The results are the same.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _quiet(), _uncollected(), _hidden(UNUSED_BY_KERAS):
@@ -61,8 +61,14 @@ def start(seed: int, shards: int = 1) -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    tf.config.threading.set_inter_op_parallelism_threads(shards)
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, (cores or 1) // shards))
+    cores = cores or _cores()
+    tf.config.threading.set_inter_op_parallelism_threads(min(shards, cores))
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // shards))
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
