@@ -4,10 +4,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench test check ui sync clean lock
+.PHONY: help setup repro report results bench test check ui sync clean-checkpoints clean lock
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: .venv/installed ## make .venv and install the locked requirements
 
@@ -58,8 +58,11 @@ ui: setup ## compare runs in the browser
 sync: setup ## complete MLflow's records from data/
 	python -m pipelines.sync
 
+clean-checkpoints: ## forget where interrupted trainings stopped
+	rm -rf data/checkpoints
+
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
-	rm -rf .venv .venv-torch data/raw data/processed data/models data/figures data/report
+	rm -rf .venv .venv-torch data/raw data/processed data/models data/figures data/report data/checkpoints
 	rm -f data/params.checked report.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

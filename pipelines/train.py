@@ -1,7 +1,6 @@
 """Stage train: one model's weights, card and history in data/models/NAME."""
 
 import argparse
-import time
 from pathlib import Path
 
 from modelmill import params
@@ -11,6 +10,7 @@ from modelmill.schema import choose
 from pipelines import run
 
 SETTINGS = {"dataset", "task", "arch", "net", "fit"}
+CHECKPOINTS = "data/checkpoints"
 
 
 def main() -> None:
@@ -21,26 +21,29 @@ def main() -> None:
     entry = choose(everything.models, name, "models")
     task = params.part("tasks", entry.task, f"models.{name}.task")
 
-    from modelmill import artifacts, runtime, tracking
+    from modelmill import artifacts, runs, runtime, tracking
     from modelmill.datasets import processed
+    from modelmill.training.checkpoints import Checkpoints
 
     data = processed.load(Path("data/processed", entry.dataset))
     settings = {"model": name, "seed": everything.seed, **entry.model_dump(include=SETTINGS)}
     with tracking.Recorder() as recorder:
-        runtime.start(everything.seed, entry.fit.shards)
+        runtime.start(everything.seed, entry.fit.shards, precision=entry.fit.precision)
         from modelmill.training.session import train
 
         spec = task.spec(data.meta, entry.fit)
         model = artifacts.build(settings, spec)
         card = artifacts.card(settings, spec, data.digest, model)
         recorder.start(card, everything.profile, entry.about)
-        began = time.monotonic()
-        outcome = train(name, model, task, entry.fit, data, everything.seed, recorder.row)
-        seconds = time.monotonic() - began
+        checkpoints = Checkpoints(runs.repository() / CHECKPOINTS / name / card.fingerprint)
+        outcome = train(
+            name, model, task, entry.fit, data, everything.seed, recorder.row, checkpoints
+        )
         _require_unchanged(everything.seed, name, entry)
         with replacing_folder(Path("data/models", name)) as folder:
-            artifacts.save(folder, model, card, *outcome)
-        recorder.end(seconds)
+            artifacts.save(folder, model, card, outcome.history, outcome.snapshots)
+        recorder.end(outcome.seconds)
+    checkpoints.remove()
 
 
 def _require_unchanged(seed: int, name: str, entry: params.Model) -> None:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,10 @@ def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") 
 def fingerprint(settings: Mapping[str, Any], data: str) -> str:
     """Hex digest that two trainings share if they have the same settings, data and code.
 
-    The code is that of the architecture, the task, and the training; not that of TensorFlow.
+    The code is that of the architecture, the task, and the training, and TensorFlow's version.
     """
-    digest = hashlib.sha256(json.dumps([settings, data], sort_keys=True).encode())
+    content = [settings, data, version("tensorflow"), version("keras")]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
     shared = [PACKAGE / "runtime.py", PACKAGE / "datasets/streams.py"]
     shared += [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py")]

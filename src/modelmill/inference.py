@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modelmill.layers.recurrent import zero_state
+
 BATCH = 500
 
 
@@ -54,7 +56,7 @@ def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndar
             losses = losses.write(index, found)
         return losses.concat()
 
-    return run(tf.constant(padded), _zero_state(model))[:count].numpy()
+    return run(tf.constant(padded), zero_state(model, 1))[:count].numpy()
 
 
 def generator(
@@ -96,8 +98,4 @@ def generator(
             logits, *state = model([token[None, None], *state], training=False)
         return chosen.stack()
 
-    return lambda prime: run(tf.constant(prime), _zero_state(model)).numpy().tolist()
-
-
-def _zero_state(model: keras.Model) -> list[tf.Tensor]:
-    return [tf.zeros([1, *state.shape[1:]]) for state in model.inputs[1:]]
+    return lambda prime: run(tf.constant(prime), zero_state(model, 1)).numpy().tolist()

@@ -1,1 +1,1 @@
-"""What several architectures share: initial values, the recurrent layer, tied weights."""
+"""What several architectures share: initial values, dropout, recurrent and tied layers, a loss."""

@@ -37,11 +37,11 @@ def _dropout(x: tf.Tensor, key: tf.Tensor, rate: float) -> tf.Tensor:
 
 @tf.function(jit_compile=True)
 def _masked(x: tf.Tensor, key: tf.Tensor, rate: float) -> tf.Tensor:
-    kept = hashes(x.shape.num_elements(), key) >= tf.constant(int(rate * 2**32), tf.uint32)
-    return tf.where(tf.reshape(kept, x.shape), x / (1 - rate), 0.0)
+    kept = hashes(tf.size(x), key) >= tf.constant(int(rate * 2**32), tf.uint32)
+    return tf.where(tf.reshape(kept, tf.shape(x)), x / (1 - rate), 0.0)
 
 
-def hashes(count: int, key: tf.Tensor) -> tf.Tensor:
+def hashes(count: int | tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Uniform uint32 [count], others for every `key` int32 [2]: a seed and the number of a call."""
     seed, call = tf.unstack(tf.bitcast(key, tf.uint32))
     places = tf.bitcast(tf.range(count), tf.uint32)

@@ -68,6 +68,11 @@ class Recurrent(keras.layers.Layer):
         return (tf.transpose(outputs, [1, 0, 2]), *state)
 
 
+def zero_state(model: keras.Model, batch_size: int) -> list[tf.Tensor]:
+    """The state at the start of a sequence: zeros for each input of `model` after the first."""
+    return [tf.zeros([batch_size, *state.shape[1:]]) for state in model.inputs[1:]]
+
+
 def _unrolled(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Tensors]:
     """Outputs and last state of a layer whose cell is a pair of `STEPS`."""
 

@@ -7,7 +7,7 @@ shards that run side by side, a thread each, and their gradients are added.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 
 import keras
@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.errors import ModelmillError
+from modelmill.layers.recurrent import zero_state
 from modelmill.tasks import Task
 from modelmill.training import optimizers
 from modelmill.training.batches import Batches
@@ -33,6 +34,10 @@ class Trainer:
     Args:
         model: its recurrent state, if any, is its inputs and outputs after the first.
         train, validation: batches to learn from and to measure on.
+
+    Attributes:
+        step: steps done.
+        lap: those done at the beginning of the lap that goes on.
     """
 
     def __init__(
@@ -55,14 +60,19 @@ class Trainer:
         self.loss = fit.loss or task.LOSSES[0]
         self.loss_scale = scales[fit.reduction]
         self.variables = [variable.value for variable in model.trainable_variables]
-        self.update, self.slots = optimizers.build(fit.optimizer, self.variables)
+        self.update, slots = optimizers.build(fit.optimizer, self.variables)
+        self.kept = [*(variable.value for variable in model.variables), *slots]
         self.train_pace, self.validation_pace = Pace(), Pace()
+        self.patience = Patience(fit.stop)
+        self.step = self.lap = 0
+        self.scores: list[np.ndarray] = []
+        self.state = self._zero_state()
         self._train = tf.function(self._train_steps).get_concrete_function(
-            train.signature, tf.TensorSpec([None], tf.float32), self._zero_state()
+            train.signature, tf.TensorSpec([None], tf.float32), self.state
         )
         if validation:
             self._score = tf.function(self._score_steps).get_concrete_function(
-                validation.signature, tf.TensorSpec([], tf.int32), self._zero_state()
+                validation.signature, tf.TensorSpec([], tf.int32), self.state
             )
 
     def run(self, on_call: Callable[[int, Row], None]) -> Iterator[Row]:
@@ -76,39 +86,67 @@ class Trainer:
         names that start with ``validation_``.
 
         Raises:
-            ModelmillError: the loss stopped being a finite number.
+            ModelmillError: the loss, a metric or a weight stopped being a finite number.
         """
-        per_epoch, patience = self.train.steps, Patience(self.fit.stop)
-        step, state = 0, self._zero_state()
-        while step < self.steps and not patience.exhausted:
-            lap, end, scores = step, self._lap_end(step), []
-            while step < end:
-                epoch, first = divmod(step, per_epoch)
-                if first == 0:
-                    state = self._zero_state()
-                for start, count in self.train_pace.calls(min(per_epoch - first, end - step)):
-                    rates = learning_rates(self.fit, step, count, per_epoch)
-                    loaded = self.train.load(epoch, first + start, count)
-                    score, state = self._train(loaded, tf.constant(rates), state)
-                    scores.append(score.numpy())
-                    self._check_finite(scores[-1], step)
-                    step += count
-                    on_call(step, self._metrics(scores[-1:], count * self.predictions_per_step))
+        while self.lap < self.steps and not self.patience.exhausted:
+            self._learn_until(self._lap_end(), on_call)
+            rate = learning_rates(self.fit, self.step - 1, 1, self.train.steps)
             row: Row = {
-                "step": step,
-                "epoch": step / per_epoch,
-                "learning_rate": float(rates[-1]),
-                **self._metrics(scores, (step - lap) * self.predictions_per_step),
+                "step": self.step,
+                "epoch": self.step / self.train.steps,
+                "learning_rate": float(rate[0]),
+                **self._metrics(self.scores, (self.step - self.lap) * self.predictions_per_step),
             }
             if self.validation:
                 for name, value in self.validate().items():
                     row[f"validation_{name}"] = value
             if not all(map(math.isfinite, row.values())):
-                raise ModelmillError(f"at step {step:,}, {row} is not finite: {REMEDY}")
-            patience.watch(row)
+                raise ModelmillError(f"at step {self.step:,}, {row} is not finite: {REMEDY}")
+            self.patience.watch(row)
+            self.lap, self.scores = self.step, []
             yield row
-        if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
-            raise ModelmillError(f"the last step left weights that are not finite: {REMEDY}")
+        self._check_weights()
+
+    def _learn_until(self, end: int, on_call: Callable[[int, Row], None]) -> None:
+        per_epoch = self.train.steps
+        while self.step < end:
+            epoch, first = divmod(self.step, per_epoch)
+            if first == 0:
+                self.state = self._zero_state()
+            for start, count in self.train_pace.calls(min(per_epoch - first, end - self.step)):
+                rates = learning_rates(self.fit, self.step, count, per_epoch)
+                loaded = self.train.load(epoch, first + start, count)
+                found, self.state = self._train(loaded, tf.constant(rates), self.state)
+                scores = found.numpy()
+                self._check_finite(scores)
+                self.scores.append(scores)
+                self.step += count
+                on_call(self.step, self._metrics([scores], count * self.predictions_per_step))
+
+    def checkpoint(self) -> dict[str, np.ndarray]:
+        """All that `restore` needs to go on from here as if nothing had happened.
+
+        Raises:
+            ModelmillError: a weight is not a finite number.
+        """
+        self._check_weights()
+        return {
+            "position": np.array([self.step, self.lap]),
+            "scores": np.concatenate(self.scores) if self.scores else np.zeros(0),
+            **{f"variable_{i}": variable.numpy() for i, variable in enumerate(self.kept)},
+            **{f"state_{i}": tensor.numpy() for i, tensor in enumerate(self.state)},
+        }
+
+    def restore(self, checkpoint: Mapping[str, np.ndarray], history: list[Row]) -> None:
+        """Takes up the training that wrote `checkpoint` after these rows."""
+        self.step, self.lap = checkpoint["position"].tolist()
+        steps = self.step - self.lap
+        self.scores = [checkpoint["scores"].reshape(steps, -1)] if steps else []
+        for i, variable in enumerate(self.kept):
+            variable.assign(checkpoint[f"variable_{i}"])
+        self.state = [tf.constant(checkpoint[f"state_{i}"]) for i in range(len(self.state))]
+        for row in history:
+            self.patience.watch(row)
 
     def validate(self) -> Row:
         """The task's metrics over all of the validation batches."""
@@ -187,26 +225,31 @@ class Trainer:
 
     # --- on the host -----------------------------------------------------------------------
 
-    def _lap_end(self, step: int) -> int:
+    def _lap_end(self) -> int:
         number, unit = self.fit.validate_every
         if unit == "epochs":
-            return min(step + number * self.train.steps, self.steps)
-        left = self.train.steps - step % self.train.steps
-        return min(step + min(number, left), self.steps)
+            return min(self.lap + number * self.train.steps, self.steps)
+        left = self.train.steps - self.lap % self.train.steps
+        return min(self.lap + min(number, left), self.steps)
 
     def _zero_state(self) -> State:
-        return [tf.zeros([self.fit.batch_size, *i.shape[1:]]) for i in self.model.inputs[1:]]
+        return zero_state(self.model, self.fit.batch_size)
 
     def _metrics(self, scores: list[np.ndarray], predictions: int) -> Row:
         total = np.concatenate(scores).astype(np.float64).sum(axis=0)
         return self.task.metrics((total / predictions).tolist())
 
-    def _check_finite(self, scores: np.ndarray, first: int) -> None:
+    def _check_finite(self, scores: np.ndarray) -> None:
         wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(wrong):
+            step = self.step + wrong[0] + 1
             raise ModelmillError(
-                f"the loss became {scores[wrong[0], 0]} at step {first + wrong[0] + 1:,}: {REMEDY}"
+                f"the loss became {scores[wrong[0], 0]} at step {step:,}: {REMEDY}"
             )
+
+    def _check_weights(self) -> None:
+        if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
+            raise ModelmillError(f"weights are no longer finite at step {self.step:,}: {REMEDY}")
 
 
 class Patience:

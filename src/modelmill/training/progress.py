@@ -19,16 +19,25 @@ class Progress:
         steps, steps_per_epoch: length of the training and of a pass over the data.
         per_step: predictions in a step.
         unit: what a prediction is: an example, a word, a character.
+        first: step that an interrupted training goes on from.
     """
 
     def __init__(
-        self, name: str, steps: int, steps_per_epoch: int, per_step: int, unit: str
+        self,
+        name: str,
+        steps: int,
+        steps_per_epoch: int,
+        per_step: int,
+        unit: str,
+        first: int = 0,
     ) -> None:
         self.steps, self.steps_per_epoch, self.per_step = steps, steps_per_epoch, per_step
+        self.first = first
         self.name, self.unit = name, unit
         self.began = self.last_line = time.monotonic()
         self.bar = tqdm(
             total=steps * per_step,
+            initial=first * per_step,
             desc=name,
             unit=f" {unit}",
             unit_scale=True,
@@ -38,15 +47,17 @@ class Progress:
         )
 
     def __enter__(self) -> "Progress":
+        if self.first:
+            print(f"{self.name}: goes on from step {self.first:,}", file=sys.stderr)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
 
-    def stopped(self, row: Row, stop: Stop) -> None:
-        """Says that the training ended early after `row`."""
+    def stopped(self, step: int, stop: Stop) -> None:
+        """Says that the training ended early, after `step`."""
         print(
-            f"{self.name}: stopped at step {row['step']:,.0f}: {stop.metric.replace('_', ' ')} "
+            f"{self.name}: stopped at step {step:,}: {stop.metric.replace('_', ' ')} "
             f"no longer falls by {stop.min_change:g}",
             file=sys.stderr,
         )
@@ -63,12 +74,12 @@ class Progress:
             step = int(row["step"])
             if now - self.last_line > SECONDS_BETWEEN_LINES or step == self.steps:
                 self.last_line = now
-                rate = step * self.per_step / (now - self.began)
-                left = (now - self.began) * (self.steps / step - 1)
+                rate = (step - self.first) / (now - self.began)
+                left = (self.steps - step) / rate
                 metrics = {name: row[name] for name in row if name not in ("step", "epoch")}
                 print(
                     f"{self.name}: {self._position(step)}, {_text(metrics)}, "
-                    f"{rate:,.0f} {self.unit}/s, {left:.0f} s left",
+                    f"{rate * self.per_step:,.0f} {self.unit}/s, {left:.0f} s left",
                     file=sys.stderr,
                     flush=True,
                 )

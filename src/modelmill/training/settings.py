@@ -96,6 +96,9 @@ class Stop(Section):
     patience: PositiveInt = 1
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 class Fit(Section):
     """How a model is trained.
 
@@ -106,6 +109,7 @@ class Fit(Section):
             the epoch at the latest.
         snapshots: whether the weights are kept after each lap, for pictures of how they grew.
         shards: parts of a batch that are computed side by side.
+        precision: of the operands of large products while training; weights are always float32.
         loss: one of the task's `LOSSES`; None is the first.
         reduction: of a batch's losses to the number that is differentiated.
         corruption: share of the input values set to zero at random, where inputs are targets.
@@ -120,6 +124,7 @@ class Fit(Section):
     validate_every: Length = Duration(1, "epochs")
     snapshots: bool = False
     shards: PositiveInt = 1
+    precision: Precision = "float32"
     loss: str | None = None
     reduction: Literal["mean", "sum", "sum_over_steps"] = "mean"
     corruption: Probability = 0.0

@@ -1,0 +1,125 @@
+"""Checkpoints: an interrupted training goes on from one as if nothing had happened."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from modelmill.errors import ModelmillError
+from modelmill.files import replacing
+
+SECONDS, SECONDS_AT_LAP = 30.0, 5.0  # between checkpoints: anywhere, and where a lap ends
+KEPT = 2
+STALE_SECONDS = 14 * 24 * 3600.0
+DIGEST_BYTES = 32
+
+
+class Checkpoint(NamedTuple):
+    """The state of a training: large `arrays`, and `progress`, which JSON can hold."""
+
+    arrays: dict[str, np.ndarray]
+    progress: dict[str, Any]
+
+
+class Checkpoints:
+    """The newest checkpoints of one training, whose fingerprint names the folder.
+
+    A file begins with the SHA-256 of the rest: what a crash or a disk left damaged is not taken
+    for whole, and the one before it is used.
+
+    Within the context, Ctrl-C and SIGTERM end the training at the end of the compiled call, after
+    a last checkpoint; a second one ends it at once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.saved = time.monotonic()
+        self.interrupted = False
+
+    def __enter__(self) -> "Checkpoints":
+        self._handlers = {
+            number: signal.signal(number, self._interrupt)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._default()
+        if isinstance(error, ModelmillError) and (paths := self._paths()):
+            raise ModelmillError(f"{error}; the last checkpoint is {paths[0]}") from None
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint that is whole, if there is one."""
+        for path in self._paths():
+            content = path.read_bytes()
+            if hashlib.sha256(content[DIGEST_BYTES:]).digest() == content[:DIGEST_BYTES]:
+                with np.load(BytesIO(content[DIGEST_BYTES:]), allow_pickle=False) as file:
+                    arrays = dict(file)
+                return Checkpoint(arrays, json.loads(str(arrays.pop("progress"))))
+            print(f"warning: {path} is damaged, and not used", file=sys.stderr)
+        return None
+
+    def offer(self, step: int, lap_ended: bool, state: Callable[[], Checkpoint]) -> None:
+        """Saves `state` if it is time to; after Ctrl-C it is, and the training ends.
+
+        A disk that is full does not end the training, which may well need no checkpoint.
+
+        Raises:
+            KeyboardInterrupt: the training has been interrupted.
+        """
+        due = SECONDS_AT_LAP if lap_ended else SECONDS
+        if not self.interrupted and time.monotonic() - self.saved < due:
+            return
+        kept = "is saved"
+        try:
+            self._save(step, state())
+        except OSError as error:
+            kept = f"could not be saved ({error})"
+            print(f"warning: step {step:,} {kept}", file=sys.stderr)
+        self.saved = time.monotonic()
+        if self.interrupted:
+            raise KeyboardInterrupt(f"step {step:,} {kept}; the next dvc repro goes on from it")
+
+    def remove(self) -> None:
+        """Removes the checkpoints of this training, and those that nobody came back to for long."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in self.folder.parent.parent.glob("*/*"):
+            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _save(self, step: int, checkpoint: Checkpoint) -> None:
+        buffer = BytesIO()
+        progress = np.array(json.dumps(checkpoint.progress))
+        np.savez(buffer, progress=progress, **checkpoint.arrays)  # type: ignore[arg-type]
+        with (
+            replacing(self.folder / f"{step:012}.checkpoint") as temporary,
+            temporary.open("wb") as file,
+        ):
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        for old in self._paths()[KEPT:]:
+            old.unlink()
+
+    def _paths(self) -> list[Path]:
+        """From the newest on."""
+        return sorted(self.folder.glob("*.checkpoint"), reverse=True)
+
+    def _interrupt(self, number: int, frame: object) -> None:
+        self.interrupted = True
+        self._default()
+        print("\nstopping at the end of this step (Ctrl-C again: at once)", file=sys.stderr)
+
+    def _default(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)

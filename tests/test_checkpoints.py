@@ -1,0 +1,172 @@
+"""An interrupted training goes on as if nothing had happened, whatever happened."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
+from modelmill.models import recurrent_lm
+from modelmill.schema import validate
+from modelmill.tasks import language_modeling
+from modelmill.training import checkpoints as module
+from modelmill.training.checkpoints import Checkpoint, Checkpoints
+from modelmill.training.settings import Fit
+
+NET = {
+    "cell": "lstm",
+    "embedding": 6,
+    "units": 8,
+    "layers": 1,
+    "dropout": 0.3,
+    "initializer": {"name": "uniform", "limit": 0.3},
+}
+FIT = {
+    "length": "4 epochs",
+    "batch_size": 4,
+    "num_steps": 5,
+    "shards": 2,
+    "validate_every": "7 steps",
+    "snapshots": True,
+    "stop": {"metric": "loss", "patience": 3},
+    "optimizer": {"name": "adam"},
+    "learning_rate": 0.03,
+}
+
+
+def train(folder: Path | None, on_lap=lambda row: None, **keys):
+    """Weights, history and snapshots of a small language model, in bytes."""
+    import keras
+
+    from modelmill.training.session import train as run
+
+    keras.utils.set_random_seed(1)
+    fit = validate(Fit, FIT | keys, "fit")
+    tokens = np.random.default_rng(0).integers(0, 7, 400).astype(np.uint8)
+    meta = {"vocabulary_size": 7, "splits": {"train": [0, 300], "validation": [300, 400]}}
+    model = recurrent_lm.build(
+        recurrent_lm.Net.model_validate(NET), language_modeling.spec(meta, fit)
+    )
+    data = Processed(Path("data"), meta, {"tokens": tokens})
+    outcome = run(
+        "m", model, language_modeling, fit, data, 1, on_lap, Checkpoints(folder) if folder else None
+    )
+    weights = [weight.tobytes() for weight in model.get_weights()]
+    return weights, outcome.history, outcome.snapshots.tobytes()
+
+
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """Calls of one step, each followed by a checkpoint."""
+    monkeypatch.setattr("modelmill.training.loop.CALL_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SECONDS", 0.0)
+
+
+class Killed(Exception):
+    """In place of a death that leaves no time for anything."""
+
+
+def killed_after(monkeypatch, count):
+    """Makes the training end without warning after `count` checkpoints."""
+    save, left = Checkpoints._save, [count]
+
+    def saved(self, step, checkpoint):
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        save(self, step, checkpoint)
+
+    monkeypatch.setattr(Checkpoints, "_save", saved)
+
+
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch):
+    undisturbed = train(None)
+    deaths = 0
+    while True:
+        with monkeypatch.context() as patch:
+            killed_after(patch, 5)
+            try:
+                resumed = train(tmp_path / "m")
+                break
+            except Killed:
+                deaths += 1
+    assert deaths > 4
+    assert resumed == undisturbed
+
+
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
+    def interrupt(row):
+        if row["step"] == 14:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt, match=r"step 14 is saved; the next dvc repro goes on"):
+        train(tmp_path / "m", interrupt)
+    assert Checkpoints(tmp_path / "m").newest().arrays["position"].tolist() == [14, 14]
+    seen = []
+    resumed = train(tmp_path / "m", lambda row: seen.append(row["step"]))
+    assert "goes on from step 14" in capsys.readouterr().err
+    assert seen[:3] == [7, 14, 21]
+    assert resumed == train(None)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_a_training_that_diverges_names_the_last_checkpoint(tmp_path):
+    with pytest.raises(ModelmillError, match=r"the last checkpoint is .*m/0{9}\d{3}\.checkpoint"):
+        train(tmp_path / "m", optimizer={"name": "sgd"}, learning_rate=1e30)
+
+
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_a_full_disk_costs_the_checkpoint_not_the_training(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert train(tmp_path / "m", length="2 steps") == train(None, length="2 steps")
+    assert "could not be saved ([Errno 28] No space left on device)" in capsys.readouterr().err
+    assert not list((tmp_path / "m").iterdir())
+
+
+def saved(folder: Path, *steps: int) -> Checkpoints:
+    kept = Checkpoints(folder)
+    for step in steps:
+        arrays = {"position": np.array([step, 0]), "x": np.arange(step)}
+        kept._save(step, Checkpoint(arrays, {"history": [{"loss": 0.1}]}))
+    return kept
+
+
+def test_the_newest_two_are_kept_and_the_newest_is_read(tmp_path):
+    kept = saved(tmp_path, 3, 12, 7)
+    assert [path.name for path in kept._paths()] == [
+        "000000000012.checkpoint",
+        "000000000007.checkpoint",
+    ]
+    assert kept.newest().arrays["x"].tolist() == list(range(12))
+    assert kept.newest().progress == {"history": [{"loss": 0.1}]}
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path_factory, place, bit, cut):
+    kept = saved(tmp_path_factory.mktemp("m"), 3, 4)
+    newest = kept._paths()[0]
+    content = bytearray(newest.read_bytes())
+    at = int(place * len(content))
+    content[at] ^= 1 << bit
+    newest.write_bytes(content[:at] if cut else content)
+    assert kept.newest().arrays["position"].tolist() == [3, 0]
+
+
+def test_removing_takes_what_is_stale_of_other_trainings_too(tmp_path):
+    stale, fresh = saved(tmp_path / "a/1", 1), saved(tmp_path / "b/2", 1)
+    os.utime(stale.folder, (0, 0))
+    saved(tmp_path / "a/3", 1).remove()
+    assert not (tmp_path / "a/3").exists()
+    assert not stale.folder.exists()
+    assert fresh.newest()
