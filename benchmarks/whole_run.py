@@ -19,7 +19,7 @@ from typing import Any
 
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
-from modelmill.results import insert, machine
+from modelmill.results import duration, insert, machine
 from pipelines import run
 
 REPORT, README = Path("docs/results/times.json"), Path("README.md")
@@ -73,19 +73,15 @@ def markdown(reports: Mapping[str, Any]) -> str:
     lines = []
     for profile, report in reports.items():
         parts = [
-            f"{_duration(each['seconds'])} {kind}"
+            f"{duration(each['seconds'])} {kind}"
             + (f" ({each['stages']})" if each["stages"] else "")
             for kind, each in report["stages"].items()
         ]
         lines.append(
-            f"- `{profile}`, {report['machine']}: **{_duration(report['seconds'])}**, of it "
-            f"{', '.join(parts)}; {_duration(report['training_seconds'])} in training loops."
+            f"- `{profile}`, {report['machine']}: **{duration(report['seconds'])}**, of it "
+            f"{', '.join(parts)}; {duration(report['training_seconds'])} in training loops."
         )
     return "\n".join(lines)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
 def measured(profile: str, clone: Path) -> dict[str, Any]:

@@ -30,13 +30,13 @@ def build(arch: str, net: dict[str, Any], workload: dict[str, Any]) -> keras.Mod
             x = layers.MaxPooling2D(block["pool"], padding="same")(x)
             x = layers.Dropout(block["dropout"])(x)
         x = layers.Dense(net["hidden_units"], "relu", use_bias=net["bias"])(layers.Flatten()(x))
-        x = layers.Dropout(net.get("dropout"))(x)
+        x = layers.Dropout(net["dropout"])(x)
     else:
         x = layers.Flatten()(x)
         for units in net.get("hidden_units", []):
             x = layers.Dense(units, net["activation"], use_bias=net["bias"])(x)
-            if net.get("dropout"):
-                x = layers.Dropout(net.get("dropout"))(x)
+            if "dropout" in net:
+                x = layers.Dropout(net["dropout"])(x)
     return keras.Model(inputs, layers.Dense(workload["outputs"], use_bias=net.get("bias", True))(x))
 
 

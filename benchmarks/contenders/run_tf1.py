@@ -45,7 +45,7 @@ def convnet(net: dict[str, Any], x: tf.Tensor) -> tf.Tensor:
         x = tf.nn.dropout(tf.nn.max_pool(x, size, size, "SAME"), rate=block["dropout"])
     x = tf.nn.relu(dense("hidden", tf.reshape(x, [-1, np.prod(x.shape[1:])]), net["hidden_units"],
                          bias=net["bias"]))  # fmt: skip
-    return tf.nn.dropout(x, rate=net.get("dropout"))
+    return tf.nn.dropout(x, rate=net["dropout"])
 
 
 def optimizer(fit: dict[str, Any]) -> tf.train.Optimizer:
@@ -87,8 +87,8 @@ def prepare(workload: dict[str, Any]) -> Train:
             for index, units in enumerate(net.get("hidden_units", [])):
                 activation = {"relu": tf.nn.relu, "sigmoid": tf.sigmoid}[net["activation"]]
                 hidden = activation(dense(f"dense{index}", hidden, units, bias=net["bias"]))
-                if net.get("dropout"):
-                    hidden = tf.nn.dropout(hidden, rate=net.get("dropout"))
+                if "dropout" in net:
+                    hidden = tf.nn.dropout(hidden, rate=net["dropout"])
     logits = dense("logits", hidden, outputs, bias=net.get("bias", True))
     labels = tf.reshape(y, [-1])
     loss = tf.reduce_mean(

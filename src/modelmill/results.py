@@ -83,7 +83,7 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             name,
             f"{result['parameters']:,}" if "parameters" in result else "",
             f"{result['epochs']:.3g}" if "epochs" in result else "",
-            _duration(result.get("seconds")),
+            "" if (seconds := result.get("seconds")) is None else duration(seconds),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
             "not run" if result["value"] is None else number(result["value"]),
             "" if goal is None else signs[result["better"]] + number(goal),
@@ -161,7 +161,6 @@ def number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.1f}"
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
+def duration(seconds: float) -> str:
+    """Seconds as it is shown: in minutes from one on."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
