@@ -34,22 +34,28 @@ class Clone:
 
     def run(self, *command: str, code: int = 0) -> str:
         """What the command printed; it must end with `code`."""
+        with self.started(*command) as process:
+            printed, _ = process.communicate()
+        assert process.returncode == code, printed
+        return printed
+
+    def started(self, *command: str) -> "subprocess.Popen[str]":
+        """The command at work, in a process group of its own."""
         environment = os.environ | {
             "PYTHONPATH": str(self.path / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
             environment.pop(name, None)
-        result = subprocess.run(
+        return subprocess.Popen(
             command,
             cwd=self.path,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
-        assert result.returncode == code, result.stdout
-        return result.stdout
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)

@@ -8,6 +8,10 @@ ROOT = Path(__file__).parent.parent
 LONGEST = ("test_pipeline.py", "test_changes.py")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="kill every stage 20 times")
+
+
 def pytest_collection_modifyitems(items):
     """Starts the longest files first, so that two workers end together."""
     items.sort(key=lambda item: item.path.name not in LONGEST)

@@ -1,0 +1,90 @@
+"""Stages that are killed: nothing half-written is taken for whole, and the results are the same.
+
+With ``--long`` everything is killed 20 times.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from clone import Clone
+
+MODEL = "mnist_softmax"
+# `pipelines.train` with calls of a step or two, and a checkpoint after each of them.
+TRAIN = (
+    "import sys; from modelmill.training import checkpoints; checkpoints.SECONDS = 0.0;"
+    "from pipelines import run, train; import modelmill.runtime as r; start = r.start\n"
+    "def started(*a, **k):\n"
+    "    start(*a, **k); from modelmill.training import loop; loop.CALL_SECONDS = 0.0\n"
+    f"r.start = started; sys.argv = ['train', '{MODEL}']; run(train.main)"
+)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A model trained and evaluated without interruption."""
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    clone.edit("conf/model/mnist_softmax.yaml", "smoke: 20 steps", "smoke: 600 steps")
+    clone.compose("profile=smoke")
+    clone.repro(f"evaluate@{MODEL}")
+    return clone
+
+
+@pytest.fixture
+def tries(request):
+    return 20 if request.config.getoption("--long") else 2
+
+
+def results(clone: Clone) -> dict[str, bytes]:
+    """What the stages wrote, by path; half-written temporary files are not among it."""
+    folders = [clone.path / "data" / part for part in ("raw", "processed", "models", "metrics")]
+    files = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
+    return {str(path): path.read_bytes() for path in files if "/." not in str(path)}
+
+
+def checkpoints(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.checkpoint"))
+
+
+def killed(clone: Clone, command: list[str], seconds: float) -> bool:
+    """Whether a command, with all that it started, had to be killed after some seconds."""
+    with clone.started(*command) as process:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return True
+    return False
+
+
+def test_a_training_killed_at_any_moment_ends_the_same(clone, tries):
+    whole, moments = clone.bytes(MODEL), random.Random(1)
+    train = [sys.executable, "-c", TRAIN]
+    kept = clone.path / "data/checkpoints"
+    for _ in range(tries):
+        before = checkpoints(kept)
+        with clone.started(*train) as process:
+            while checkpoints(kept) == before:
+                assert process.poll() is None
+            time.sleep(moments.random() / 10)
+            os.killpg(process.pid, signal.SIGKILL)
+    assert f"{MODEL}: goes on from step" in clone.run(*train)
+    assert clone.bytes(MODEL) == whole
+    assert not checkpoints(kept)
+
+
+def test_a_pipeline_killed_at_any_moment_ends_the_same(clone, tries):
+    whole, moments = results(clone), random.Random(2)
+    clone.run("rm", "-rf", "data/raw", "data/processed", "data/models", ".dvc/cache")
+    deaths = 0
+    for _ in range(tries):
+        deaths += killed(clone, ["dvc", "repro", f"evaluate@{MODEL}"], moments.uniform(1, 12))
+    clone.repro(f"evaluate@{MODEL}")
+    assert results(clone) == whole
+    assert deaths
+    assert "up to date" in clone.run("dvc", "status", f"evaluate@{MODEL}")
