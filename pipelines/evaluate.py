@@ -32,7 +32,9 @@ def main() -> None:
             curves.learning_curves(history, name, pictures / "curves.png")
             artifacts.save_evaluation(pictures, job.card, entry.eval.model_dump(), metrics)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
-        recorder.complete(name, everything.profile, entry.about, everything.log_models)
+        recorder.complete(
+            name, everything.profile, entry.about, entry.reference, everything.log_models
+        )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ def main() -> None:
 
     client = runs.connect()
     for name, entry in entries.items():
-        about, log_model = entry.about, everything.log_models
-        added = runs.record(client, Path(), name, everything.profile, about, log_model, True)
+        profile, log_model = everything.profile, everything.log_models
+        added = runs.record(
+            client, Path(), name, profile, entry.about, entry.reference, log_model, register=True
+        )
         print(f"{name}: {'recorded' if added else 'complete already'}")
 
 

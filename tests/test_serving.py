@@ -16,7 +16,9 @@ from modelmill import artifacts, runs
 from modelmill.artifacts import Card
 from modelmill.datasets import generate, mnist
 from modelmill.models import Spec, linear
+from modelmill.params import Reference
 
+REFERENCE = Reference(metric="accuracy", better="higher", goal=0.9, published=None, source="ours")
 WAIT = 90  # seconds for the server to start, on a busy machine
 
 
@@ -42,7 +44,8 @@ def house(tmp_path, monkeypatch, tensorflow):
     mnist.prepare(raw, data, mnist.Options(validation=1000))
     net, spec = {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}}, Spec((28, 28), 10)
     settings = {"model": "m", "dataset": "mnist", "task": "classification", "arch": "linear"}
-    card = Card(settings | {"net": net, "fit": {"loss": None}}, spec, "d" * 64, "f" * 32, 7850)
+    settings |= {"net": net, "fit": {"loss": None, "batch_size": 1}}
+    card = Card(settings, spec, "d" * 64, "f" * 32, 7850)
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
     artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 0.5, "loss": 1.0})
@@ -53,7 +56,7 @@ def house(tmp_path, monkeypatch, tensorflow):
 def address(house):
     """Where the logged model is served."""
     client = runs.connect()
-    record = partial(runs.record, client, house, "m", "quick", "A toy")
+    record = partial(runs.record, client, house, "m", "quick", "A toy", REFERENCE)
     assert record(log_model=False, register=True)
     assert not record(log_model=False, register=True)
     assert record(log_model=True, register=False)  # as in an experiment

@@ -13,7 +13,9 @@ from conftest import ROOT
 
 from modelmill import artifacts, runs, tracking
 from modelmill.artifacts import Card
+from modelmill.errors import ModelmillError
 from modelmill.models import Spec
+from modelmill.params import Reference
 
 SETTINGS = {
     "model": "toy",
@@ -22,10 +24,11 @@ SETTINGS = {
     "task": "regression",
     "arch": "linear",
     "net": {"bias": False, "initializer": {"name": "constant", "value": 0.0}},
-    "fit": {"length": "2 steps", "optimizer": {"name": "sgd"}},
+    "fit": {"length": "2 steps", "batch_size": 10, "optimizer": {"name": "sgd"}},
 }
 CARD = Card(SETTINGS, Spec((1,), 1), "d" * 64, "f" * 32, 1)
 ROWS = [{"step": 1, "epoch": 0.5, "loss": 2.0}, {"step": 2, "epoch": 1.0, "loss": 1.0}]
+REFERENCE = Reference(metric="loss", better="lower", goal=0.5, published=None, source="ours")
 DEAD = "http://127.0.0.1:9"
 
 
@@ -130,7 +133,7 @@ def test_evaluation_completes_the_run_of_its_training(house):
     train()
     write_files(house)
     with tracking.Recorder() as recorder:
-        recorder.complete("toy", "smoke", "A toy", False)
+        recorder.complete("toy", "smoke", "A toy", REFERENCE, False)
     client = runs.connect()
     (run,) = found(client)
     assert run.data.metrics["test_loss"] == 0.25
@@ -142,8 +145,8 @@ def test_evaluation_completes_the_run_of_its_training(house):
 def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     write_files(house)
     client = runs.connect()
-    assert runs.record(client, house, "toy", "smoke", "A toy", False, True)
-    assert not runs.record(client, house, "toy", "smoke", "A toy", False, True)
+    assert runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+    assert not runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     (run,) = found(client)
     assert run.info.status == "FINISHED"
     assert run.data.metrics["loss"] == 1.0
@@ -151,11 +154,82 @@ def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 2
 
 
+def test_a_run_made_good_later_is_the_one_that_was_recorded_live(house):
+    train()
+    write_files(house)
+    client = runs.connect()
+    runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+    (live,) = found(client)
+    client.delete_run(live.info.run_id)
+    runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+    (later,) = found(client)
+    assert live.data.params == later.data.params
+    assert {**later.data.metrics, "train_seconds": 3.5} == client.get_run(
+        live.info.run_id
+    ).data.metrics
+    for name in later.data.metrics:
+        histories = [client.get_metric_history(run.info.run_id, name) for run in (live, later)]
+        first, second = ([(point.step, point.value) for point in points] for points in histories)
+        assert first == second
+
+
+def test_curves_can_be_drawn_by_epochs_and_by_examples(house):
+    train()
+    client = runs.connect()
+    (run,) = found(client)
+    for name, expected in [("epoch", [0.5, 1.0]), ("examples", [10, 20])]:
+        points = client.get_metric_history(run.info.run_id, name)
+        assert [point.value for point in points] == expected
+
+
+def test_the_note_says_what_a_run_is_held_against_and_how_to_have_it_again(house):
+    write_files(house)
+    client = runs.connect()
+    evil = "<script>alert(1)</script> 3 < 4"
+    runs.record(client, house, "toy", "smoke", evil, REFERENCE, False, True)
+    (run,) = found(client)
+    note = run.data.tags[runs.NOTE]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; 3 &lt; 4" in note
+    assert "<" not in note
+    assert "Goal: train loss ≤ 0.5000. Published: ours." in note
+    assert "dvc repro evaluate@toy" in note
+    assert f"/runs/{run.info.run_id}/artifacts/figures" in note
+
+
+def test_a_note_of_an_experiment_says_how_to_apply_it(house):
+    train()
+    (run,) = found(runs.connect())
+    assert "dvc exp apply wise-owl" in run.data.tags[runs.NOTE]
+
+
+def test_what_a_person_wrote_into_a_note_stays(house):
+    write_files(house)
+    client = runs.connect()
+    train()
+    (run,) = found(client)
+    client.set_tag(run.info.run_id, runs.NOTE, "my own words")
+    runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+    assert client.get_run(run.info.run_id).data.tags[runs.NOTE] == "my own words"
+
+
+def test_a_run_has_the_short_commit_to_filter_by(house):
+    train()
+    (run,) = found(runs.connect())
+    assert "git" not in run.data.tags  # no repository, no commit
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
+    train(fingerprint="e" * 32)
+    run = found(runs.connect())[0]
+    assert run.data.tags["git_commit"].startswith(run.data.tags["git"])
+    assert f"git checkout {run.data.tags['git']}" not in run.data.tags[runs.NOTE]  # an experiment
+
+
 def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
     write_files(house, dataclasses.replace(CARD, fingerprint="e" * 32))
     (house / "data/models/toy" / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(CARD)))
     client = runs.connect()
-    runs.record(client, house, "toy", "smoke", "A toy", False, True)
+    runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     (run,) = found(client)
     assert "test_loss" not in run.data.metrics
 
@@ -168,6 +242,18 @@ def test_a_server_that_is_not_there_costs_one_line(house, monkeypatch, capfd):
     assert errors.count("warning: MLflow:") == 1
     assert "pipelines.sync" in errors
     assert "Traceback" not in errors
+
+
+def test_credentials_in_an_address_are_never_shown(house, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    train()
+    warning = capfd.readouterr().err
+    assert "http://127.0.0.1:9" in warning
+    assert "secret" not in warning
+    with pytest.raises(ModelmillError) as refused:
+        runs.connect()
+    assert "secret" not in str(refused.value)
 
 
 def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):

@@ -73,12 +73,9 @@ def reached(result: Result) -> bool | None:
 
 def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
     """The table's cells, all text, by column, a row a model."""
-    signs = {"higher": "≥ ", "lower": "≤ "}
     verdicts = {True: "pass", False: "short", None: ""}
     table = []
     for name, result in results.items():
-        source, published = result["source"], result["published"]
-        goal = result["goal"]
         cells = (
             name,
             f"{result['parameters']:,}" if "parameters" in result else "",
@@ -86,9 +83,9 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             "" if (seconds := result.get("seconds")) is None else duration(seconds),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
             "not run" if result["value"] is None else number(result["value"]),
-            "" if goal is None else signs[result["better"]] + number(goal),
+            goal(result["better"], result["goal"]),
             verdicts[reached(result)],
-            source if published is None else f"{number(published)} ({source})",
+            published(result["published"], result["source"]),
         )
         table.append(dict(zip(COLUMNS, cells, strict=True)))
     return table
@@ -152,6 +149,17 @@ def insert(document: str, name: str, block: str) -> str:
     if not (opened and closed) or begin in rest or end in before + after:
         raise ModelmillError(f"there must be one line {begin} and one line {end} after it")
     return f"{before}{begin}\n{block}\n{end}{after}"
+
+
+def goal(better: str, value: float | None) -> str:
+    """A goal as it is shown, empty if there is none."""
+    signs = {"higher": "≥", "lower": "≤"}
+    return "" if value is None else f"{signs[better]} {number(value)}"
+
+
+def published(value: float | None, source: str) -> str:
+    """A published figure as it is shown, its source alone where that has no figure."""
+    return source if value is None else f"{number(value)} ({source})"
 
 
 def number(value: float) -> str:

@@ -1,30 +1,29 @@
-"""Trainings as runs in MLflow, a view of the files; imported here and in serving.py alone."""
+"""Trainings as runs in MLflow, a view of the files."""
 
 import json
 import logging
 import os
+import re
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelmill import artifacts, serving
+from modelmill import artifacts, registry, serving, summary
 from modelmill.artifacts import Card
 from modelmill.datasets import processed
-from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
 from modelmill.files import sha256
-from modelmill.params import PACKAGE
+from modelmill.params import Reference
+from modelmill.summary import Row
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 120.0
-CURRENT = "current"  # the version of a registered model that data/models holds
 SQLITE = "sqlite:///"
+NOTE = "mlflow.note.content"
 CODE = ("conf", "src", "pipelines", "dvc.yaml")
 KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
 
@@ -39,18 +38,32 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{repository()}/mlflow.db"
 
 
+def without_credentials(text: str) -> str:
+    """`text` without the ``user:password@`` of the addresses in it."""
+    return re.sub(r"//[^/\s]*@", "//", text)
+
+
 def connect() -> "MlflowClient":
-    """A client of the tracking server or database; a fresh database is made under a lock."""
+    """A client of the tracking server or database; a fresh database is made under a lock.
+
+    Raises:
+        ModelmillError: it cannot be reached, or refuses.
+    """
     from filelock import FileLock
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     logging.getLogger("alembic").setLevel(logging.ERROR)
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     with FileLock(repository() / "mlflow.db.lock", timeout=LOCK_SECONDS):
-        client = MlflowClient(tracking_uri())
-        client.search_experiments(max_results=1)
+        try:
+            client = MlflowClient(tracking_uri())
+            client.search_experiments(max_results=1)
+        except MlflowException as error:
+            problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
+            raise ModelmillError(without_credentials(problem)) from None
     return client
 
 
@@ -77,12 +90,12 @@ def create(
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
         "profile": profile,
         "fingerprint": card.fingerprint,
-        "mlflow.note.content": f"**{name}**: {about}",
         **origin,
     }
+    tags[NOTE] = summary.note(name, about, tags)
     for key, value in tags.items():
         client.set_tag(run_id, key, value)
-    parameters = {**flatten(card.settings), "parameters": str(card.parameters)}
+    parameters = {**summary.flatten(card.settings), "parameters": str(card.parameters)}
     client.log_batch(run_id, params=[Param(key, value) for key, value in parameters.items()])
     source = json.dumps({"uri": f"data/processed/{dataset}"})
     entity = Dataset(dataset, card.data[:36], source_type="local", source=source)
@@ -97,17 +110,31 @@ def train_seconds(client: "MlflowClient", card: Card) -> float | None:
     return client.get_run(run_id).data.metrics.get("train_seconds") if run_id else None
 
 
-def log_history(client: "MlflowClient", run_id: str, rows: list[Mapping[str, float]]) -> None:
-    """Logs rows of a history as metrics by step."""
+def log_history(client: "MlflowClient", run_id: str, card: Card, rows: Iterable[Row]) -> None:
+    """Logs rows of a training's history as metrics by step."""
+    values = [
+        (name, value, int(row["step"]))
+        for row in rows
+        for name, value in summary.points(card, row).items()
+        if name != "step"
+    ]
+    _log(client, run_id, values)
+
+
+def finish(client: "MlflowClient", run_id: str, card: Card, rows: Sequence[Row]) -> None:
+    """Ends the run of a training with its best and its final metrics; `rows` are its history."""
+    points = [summary.points(card, row) for row in rows]
+    values = summary.best_and_final(points)
+    _log(client, run_id, [(name, *value) for name, value in values.items()])
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _log(client: "MlflowClient", run_id: str, values: list[tuple[str, float, int]]) -> None:
+    """Logs metrics, each a name, a value and a step."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    metrics = [
-        Metric(name, value, now, int(row["step"]))
-        for row in rows
-        for name, value in row.items()
-        if name != "step" and value == value
-    ]
+    metrics = [Metric(name, value, now, step) for name, value, step in values]
     for first in range(0, len(metrics), 1000):  # MLflow's limit for one call
         client.log_batch(run_id, metrics=metrics[first : first + 1000])
 
@@ -118,6 +145,7 @@ def record(
     name: str,
     profile: str,
     about: str,
+    reference: Reference,
     log_model: bool,
     register: bool,
 ) -> bool:
@@ -127,6 +155,7 @@ def record(
 
     Args:
         root: the folder that has data/.
+        reference: what the run's description says its results are held against.
         log_model: whether an evaluated model that takes examples is logged as well, for
             ``mlflow models serve``.
         register: whether it becomes the current version of the registered model of its name.
@@ -141,92 +170,35 @@ def record(
     if run_id is None:
         run_id = create(client, card, profile, about, {"recorded_by": "sync"})
         rows = artifacts.read_history(folder).to_dict("records")
-        log_history(client, run_id, rows)
-        client.set_terminated(run_id, "FINISHED")
+        log_history(client, run_id, card, rows)
+        finish(client, run_id, card, rows)
     evaluation = artifacts.read_evaluation(pictures, card)
     if evaluation is None:
         return missing
     digest = sha256(*sorted(pictures.iterdir()))
-    if client.get_run(run_id).data.tags.get("evaluation") != digest:
+    run = client.get_run(run_id)
+    tags = run.data.tags
+    if tags.get("evaluation") != digest:
         missing = True
         for key, value in evaluation["metrics"].items():
             if key != "parameters":
                 client.log_metric(run_id, f"test_{key}", value)
         client.log_artifacts(run_id, str(pictures), "figures")
         client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
+        if tags[NOTE] == summary.note(name, about, tags):  # nobody has written there
+            tags["evaluated_on"] = evaluation["eval"]["split"]
+            figures = f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/figures"
+            client.set_tag(run_id, NOTE, summary.note(name, about, tags, reference, figures))
         client.set_tag(run_id, "evaluation", digest)
     if log_model and card.settings["task"] in serving.TASKS:
-        model_id = _logged_model(client, run_id)
+        model_id = registry.logged_model(client, run_id)
         if model_id is None:
             missing = True
             data = processed.load(root / "data/processed" / card.settings["dataset"])
-            model_id = _log_model(run_id, card, folder, data)
-        if register and _make_current(client, name, run_id, model_id):
+            model_id = registry.log_model(tracking_uri(), run_id, card, folder, data)
+        if register and registry.make_current(client, name, run_id, model_id):
             missing = True
     return missing
-
-
-def _logged_model(client: "MlflowClient", run_id: str) -> str | None:
-    """The id of the run's logged model, None if there is none or its upload was not finished."""
-    from mlflow.entities import LoggedModelStatus
-
-    outputs = client.get_run(run_id).outputs
-    for output in outputs.model_outputs if outputs else []:
-        if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
-            return output.model_id
-    return None
-
-
-def _log_model(run_id: str, card: Card, folder: Path, data: Processed) -> str:
-    """Logs the trained model in `folder` with its signature, an input example and the code."""
-    import mlflow
-    from mlflow.models import Model
-
-    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
-    mlflow.set_tracking_uri(tracking_uri())
-    mlflow.set_experiment(card.settings["dataset"])
-    with TemporaryDirectory() as temporary:
-        logged = Model.log(
-            None,
-            mlflow.pyfunc,
-            run_id=run_id,
-            name=card.settings["model"],
-            loader_module=serving.__name__,
-            data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
-            code_paths=[str(PACKAGE)],
-            signature=serving.signature(card, data),
-            input_example=data.arrays["x"][:1],
-            pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
-        )
-    return logged.model_id
-
-
-def _make_current(client: "MlflowClient", name: str, run_id: str, model_id: str) -> bool:
-    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to."""
-    from mlflow.exceptions import MlflowException
-
-    with suppress(MlflowException):  # it exists
-        client.create_registered_model(name)
-    with suppress(MlflowException):  # there is none
-        if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
-            return False
-    versions = client.search_model_versions(f"name = '{name}'")
-    version = next((known for known in versions if known.run_id == run_id), None)
-    if version is None:
-        version = client.create_model_version(name, f"models:/{model_id}", run_id)
-    client.set_registered_model_alias(name, CURRENT, version.version)
-    return True
-
-
-def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as MLflow parameters: ``fit.optimizer.name`` and so on."""
-    flat: dict[str, str] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = str(value)
-    return flat
 
 
 def _experiment(client: "MlflowClient", name: str) -> str:
@@ -252,6 +224,7 @@ def origin() -> dict[str, str]:
     tags = {
         "dvc_stage": os.environ.get("DVC_STAGE", ""),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
+        "git": _git("rev-parse", "--short", "HEAD"),
         "git_commit": commit,
         "git_dirty": str(bool(uncommitted())).lower(),
         # The names under which MLflow's own pages show it.

@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -24,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill import runs
 from modelmill.artifacts import Card
+from modelmill.errors import ModelmillError
 from modelmill.files import write_text
-from modelmill.params import PACKAGE
+from modelmill.params import PACKAGE, Reference
+from modelmill.summary import Row
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -68,7 +69,7 @@ class Recorder:
         """A training of `card` begins."""
         self._send("start", card=asdict(card), profile=profile, about=about)
 
-    def row(self, row: Mapping[str, float]) -> None:
+    def row(self, row: Row) -> None:
         """A lap of the training ended with these measurements."""
         self._send("row", row=dict(row))
 
@@ -76,9 +77,12 @@ class Recorder:
         """The training ended well."""
         self._send("end", seconds=seconds)
 
-    def complete(self, name: str, profile: str, about: str, log_model: bool) -> None:
+    def complete(
+        self, name: str, profile: str, about: str, reference: Reference, log_model: bool
+    ) -> None:
         """Model `name` has been evaluated: its run gets whatever it lacks."""
-        self._send("complete", name=name, profile=profile, about=about, log_model=log_model)
+        about_it = {"profile": profile, "about": about, "reference": reference.model_dump()}
+        self._send("complete", name=name, log_model=log_model, **about_it)
 
     def _send(self, what: str, **content: Any) -> None:
         self._file.write(json.dumps({"what": what, **content}) + "\n")
@@ -166,7 +170,8 @@ class Recording:
         self._file, self._line = path.open(encoding="utf-8"), ""
         self._writer = _writer(path)
         self._run_id: str | None = None
-        self._rows: list[Mapping[str, float]] = []
+        self._rows: list[Row] = []
+        self._logged = 0  # of the rows
         self._flushed = time.monotonic()
 
     def advance(self) -> str:
@@ -183,7 +188,8 @@ class Recording:
             self.ended = True
             with suppress(Exception):
                 self._stop("FAILED")
-            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
+            return runs.without_credentials(kind + str(error).splitlines()[0])
         return ""
 
     def _open(self, root: str, origin: dict[str, str]) -> None:
@@ -191,20 +197,22 @@ class Recording:
         self._client = _client()
 
     def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
-        known = Card(**card)
+        self._card = Card(**card)
         # The same training again gives the same bytes: its run is there already.
-        if not runs.find(self._client, known):
-            self._run_id = runs.create(self._client, known, profile, about, self._origin)
+        if not runs.find(self._client, self._card):
+            self._run_id = runs.create(self._client, self._card, profile, about, self._origin)
 
-    def _row(self, row: Mapping[str, float]) -> None:
+    def _row(self, row: Row) -> None:
         self._rows.append(row)
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._flush()
 
     def _end(self, seconds: float) -> None:
+        self._flush()
         if self._run_id:
             self._client.log_metric(self._run_id, "train_seconds", seconds)
-        self._stop("FINISHED")
+            runs.finish(self._client, self._run_id, self._card, self._rows)
+            self._run_id = None
 
     def _stop(self, status: str) -> None:
         self._flush()
@@ -212,9 +220,10 @@ class Recording:
             self._client.set_terminated(self._run_id, status)
             self._run_id = None
 
-    def _complete(self, name: str, profile: str, about: str, log_model: bool) -> None:
+    def _complete(self, name: str, reference: dict[str, Any], **about: Any) -> None:
         register = "dvc_experiment" not in self._origin
-        runs.record(self._client, self._root, name, profile, about, log_model, register)
+        held = Reference(**reference)
+        runs.record(self._client, self._root, name, reference=held, register=register, **about)
 
     def _close(self) -> None:
         self._stop("KILLED")  # of a training that neither ended nor failed
@@ -222,8 +231,9 @@ class Recording:
 
     def _flush(self) -> None:
         if self._run_id:
-            runs.log_history(self._client, self._run_id, self._rows)
-        self._rows, self._flushed = [], time.monotonic()
+            new = self._rows[self._logged :]
+            runs.log_history(self._client, self._run_id, self._card, new)
+        self._logged, self._flushed = len(self._rows), time.monotonic()
 
 
 @cache

@@ -1,0 +1,70 @@
+"""Trained models in MLflow: logged with their run, registered, the latest evaluated one current."""
+
+import os
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from modelmill import serving
+from modelmill.artifacts import Card
+from modelmill.datasets.processed import Processed
+from modelmill.params import PACKAGE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CURRENT = "current"  # the version of a registered model that data/models holds
+
+
+def logged_model(client: "MlflowClient", run_id: str) -> str | None:
+    """The id of the run's logged model, None if there is none or its upload was not finished."""
+    from mlflow.entities import LoggedModelStatus
+
+    outputs = client.get_run(run_id).outputs
+    for output in outputs.model_outputs if outputs else []:
+        if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
+            return output.model_id
+    return None
+
+
+def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) -> str:
+    """Logs the trained model in `folder` with its signature, an input example and the code."""
+    import mlflow
+    from mlflow.models import Model
+
+    os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(card.settings["dataset"])
+    with TemporaryDirectory() as temporary:
+        logged = Model.log(
+            None,
+            mlflow.pyfunc,
+            run_id=run_id,
+            name=card.settings["model"],
+            loader_module=serving.__name__,
+            data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
+            code_paths=[str(PACKAGE)],
+            signature=serving.signature(card, data),
+            input_example=data.arrays["x"][:1],
+            pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
+        )
+    return logged.model_id
+
+
+def make_current(client: "MlflowClient", name: str, run_id: str, model_id: str) -> bool:
+    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to."""
+    from mlflow.exceptions import MlflowException
+
+    with suppress(MlflowException):  # it exists
+        client.create_registered_model(name)
+    with suppress(MlflowException):  # there is none
+        if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
+            return False
+    versions = client.search_model_versions(f"name = '{name}'")
+    version = next((known for known in versions if known.run_id == run_id), None)
+    if version is None:
+        version = client.create_model_version(name, f"models:/{model_id}", run_id)
+    client.set_registered_model_alias(name, CURRENT, version.version)
+    return True

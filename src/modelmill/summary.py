@@ -1,0 +1,86 @@
+"""What a run in MLflow says of a training, so that runs compare: all of it from files."""
+
+import html
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from modelmill import results
+from modelmill.artifacts import Card
+from modelmill.params import Reference
+
+AXES = ("step", "epoch", "examples", "learning_rate")  # of a history; the rest are its metrics
+HIGHER_IS_BETTER = ("accuracy",)
+
+Row = Mapping[str, float]
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as MLflow parameters: ``fit.optimizer.name`` and so on."""
+    flat: dict[str, str] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value)
+    return flat
+
+
+def points(card: Card, row: Row) -> dict[str, float]:
+    """A row of the history as points of curves, to the digits that history.csv has.
+
+    Besides its columns there is `examples`, how many had been learnt from (words or characters
+    where there are such), so that the curves of different batch sizes have an axis to share.
+    """
+    fit = card.settings["fit"]
+    examples = row["step"] * fit["batch_size"] * (fit.get("num_steps") or 1)
+    return {name: float(f"{value:.9g}") for name, value in row.items()} | {"examples": examples}
+
+
+def best_and_final(rows: Sequence[Row]) -> dict[str, tuple[float, int]]:
+    """Each metric's last value, and its best one, with the steps they were measured after.
+
+    Where there are validation data, the best of them counts and not the best of training.
+    """
+    metrics = [name for name in rows[-1] if name not in AXES]
+    validation = [name for name in metrics if name.startswith("validation_")]
+    final = {f"final_{name}": (rows[-1][name], int(rows[-1]["step"])) for name in metrics}
+    best = {}
+    for name in validation or metrics:
+        pick = max if name.removeprefix("validation_") in HIGHER_IS_BETTER else min
+        row = pick(rows, key=itemgetter(name))
+        best[f"best_{name}"] = (row[name], int(row["step"]))
+    return final | best
+
+
+def note(
+    name: str,
+    about: str,
+    tags: Mapping[str, str],
+    reference: Reference | None = None,
+    figures: str = "",
+) -> str:
+    """The run's description in Markdown: what it is, what it is held against, how to repeat it.
+
+    Args:
+        tags: the run's.
+        reference: given with `figures` once the model was evaluated.
+        figures: address of the figures within MLflow's pages.
+    """
+    parts = [f"**{name}**: {html.escape(about, quote=False)}"]
+    if reference:
+        goal = results.goal(reference.better, reference.goal) or "none"
+        published = results.published(reference.published, reference.source)
+        parts += [
+            f"Goal: {tags['evaluated_on']} {reference.metric.replace('_', ' ')} {goal}. "
+            f"Published: {html.escape(published, quote=False)}. [Figures]({figures})",
+        ]
+    again = [f"python -m pipelines.compose profile={tags['profile']}", f"dvc repro evaluate@{name}"]
+    if experiment := tags.get("dvc_experiment"):
+        again = [f"dvc exp apply {experiment}"]
+    elif commit := tags.get("git"):
+        again = [f"git checkout {commit}", *again]
+    parts += ["To have it again:", "\n".join(["```", *again, "```"])]
+    if tags.get("git_dirty") == "true":
+        parts += ["The code or conf/ had changes that were not committed."]
+    return "\n\n".join(parts)

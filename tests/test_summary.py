@@ -1,0 +1,37 @@
+"""What a run says of a training: the best and the last of each metric, and axes for its curves."""
+
+from modelmill import summary
+from modelmill.artifacts import Card
+from modelmill.models import Spec
+
+
+def test_a_sequence_counts_each_of_its_tokens_as_an_example():
+    card = Card({"fit": {"batch_size": 10, "num_steps": 20}}, Spec((20,), 5), "d", "f", 1)
+    assert summary.points(card, HISTORY[1])["examples"] == 400
+
+
+HISTORY = [
+    {"step": 1, "epoch": 1.0, "loss": 3.0, "accuracy": 0.5, "perplexity": 9.0},
+    {"step": 2, "epoch": 2.0, "loss": 1.0, "accuracy": 0.9, "perplexity": 4.0},
+    {"step": 3, "epoch": 3.0, "loss": 2.0, "accuracy": 0.8, "perplexity": 5.0},
+]
+
+
+def test_the_best_of_a_metric_is_its_highest_or_its_lowest():
+    found = summary.best_and_final(HISTORY)
+    best = {name: value for name, value in found.items() if name.startswith("best_")}
+    assert best == {"best_loss": (1.0, 2), "best_accuracy": (0.9, 2), "best_perplexity": (4.0, 2)}
+    assert found["final_loss"] == (2.0, 3)
+    assert not {"final_step", "final_epoch"} & set(found)
+
+
+def test_where_there_are_validation_data_the_best_is_theirs():
+    columns = ("loss", "accuracy")
+    rows = [row | {f"validation_{name}": row[name] for name in columns} for row in HISTORY]
+    found = summary.best_and_final(rows)
+    assert {name for name in found if name.startswith("best_")} == {
+        "best_validation_loss",
+        "best_validation_accuracy",
+    }
+    assert found["best_validation_accuracy"] == (0.9, 2)
+    assert {"final_loss", "final_validation_loss"} <= set(found)
