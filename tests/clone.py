@@ -32,6 +32,13 @@ class Clone:
         self.compose("profile=smoke")
         self.commit()
 
+    def cloned(self, path: Path) -> "Clone":
+        """What `git clone` of this repository gives."""
+        self.git("clone", "-q", ".", str(path))
+        clone = Clone.__new__(Clone)
+        clone.path = path
+        return clone
+
     def run(self, *command: str, code: int = 0) -> str:
         """What the command printed; it must end with `code`."""
         with self.started(*command) as process:
