@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench test check ui sync clean lock
+.PHONY: help setup repro report results bench test fuzz check audit ui sync clean lock
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ bench: setup .venv-torch/installed ## training speed beside others: make bench O
 
 test: setup ## the whole test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
+	pytest -n 2 -v -m fuzz --hypothesis-profile=fuzz --durations=0
 
 check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
 	ruff check .

@@ -3,9 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 LONGEST = ("test_pipeline.py", "test_changes.py")
+
+# Time for one example depends on who else is at work; what may not hang has a limit of its own.
+settings.register_profile("suite", max_examples=200, deadline=None)
+settings.register_profile("fuzz", max_examples=10_000, deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items):
