@@ -45,7 +45,7 @@ test: setup ## the whole test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
-	pytest -n 2 -v -m fuzz --hypothesis-profile=fuzz --durations=0
+	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
 
 check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
 	ruff check .

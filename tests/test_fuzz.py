@@ -69,13 +69,12 @@ def damaged(draw, *wholes):
 BITS = st.integers(0, 7)
 # What has a meaning to some reader, or is known to surprise one.
 SNIPPETS = st.sampled_from(
-    r"\0|\n|\r\n|\n\n| |,|#|-1|nan|inf|1e999|\xef\xbb\xbf|\xff\xfe|\xed\xa0\x80|\xc3\xa9|<eos>|<unk>"
-    r"|&a [*a]|*a|!!python/name:os.system|!!binary x|? |<<: 5\n|---\n|2001-99-99|0x|${|${seed}|null"
-    r"|~|{}|[]".encode()
-    .decode("unicode_escape")
-    .encode("latin-1")
-    .split(b"|")
-    + [b"9" * 5000, b"x" * 5000, b"[" * 5000]
+    [
+        *b"\0|\n|\r\n|\n\n| |,|#|-1|nan|inf|1e999|0x|2001-99-99|null|~|{}|[]|? |---\n".split(b"|"),
+        *b"\xef\xbb\xbf|\xff\xfe|\xed\xa0\x80|\xc3\xa9|<eos>|<unk>".split(b"|"),
+        *b"&a [*a]|*a|!!python/name:os.system|!!binary x|<<: 5\n|${|${seed}".split(b"|"),
+        *(mark * 5000 for mark in (b"9", b"x", b"[")),
+    ]
 )
 
 

@@ -48,7 +48,7 @@ def parse_idx(data: bytes, name: str = "IDX data") -> np.ndarray:
     shape, start = _header(data, name)
     if len(data) - start != math.prod(shape):
         raise ModelmillError(
-            f"{name}: {len(data) - start:,} values where the header announces {math.prod(shape):,}"
+            f"{name}: {len(data) - start:,} values where the header announces {_size(shape)}"
         )
     try:
         return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
@@ -66,6 +66,12 @@ def _header(data: bytes | bytearray, name: str) -> tuple[tuple[int, ...], int]:
     return struct.unpack_from(f">{data[3]}I", data, 4), start
 
 
+def _size(shape: tuple[int, ...]) -> str:
+    """The number of values, which 255 axes can make thousands of digits long."""
+    count = math.prod(shape)
+    return f"{count:,}" if count < 1 << 64 else "more than 2^64"
+
+
 def _unpack(data: bytes, name: str) -> bytes:
     """An IDX file out of gzip, at most as long as its own header announces: a bomb stays packed."""
     with gzip.open(io.BytesIO(data)) as stream:
@@ -75,7 +81,7 @@ def _unpack(data: bytes, name: str) -> bytes:
             content += block
             if len(content) - start > math.prod(shape):
                 raise ModelmillError(
-                    f"{name}: more values than the {math.prod(shape):,} its header announces"
+                    f"{name}: more values than the {_size(shape)} that its header announces"
                 )
     return bytes(content)
 
