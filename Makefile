@@ -47,12 +47,16 @@ test: setup ## the whole test suite
 fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
 	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
 
-check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
+check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .
 	ruff format --check .
 	mypy
+	bandit --quiet --recursive --configfile pyproject.toml src pipelines
 	python -m pipelines.compose --check
 	dvc stage list --all > /dev/null
+
+audit: setup ## the lock against known vulnerabilities, where an advisory service answers
+	@python .ci/audit.py
 
 ui: setup ## compare runs in the browser
 	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'

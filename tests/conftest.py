@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -17,6 +18,14 @@ settings.load_profile("suite")
 def pytest_collection_modifyitems(items):
     """Starts the longest files first, so that two workers end together."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def listening(server):
+    """The addresses that a process and its children listen on."""
+    started = psutil.Process(server.pid)
+    processes = [started, *started.children(recursive=True)]
+    found = [c for process in processes for c in process.net_connections("inet")]
+    return {connection.laddr.ip for connection in found if connection.status == "LISTEN"}
 
 
 @pytest.fixture(scope="session")
