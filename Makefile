@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench test check ui sync clean-checkpoints clean lock
+.PHONY: help setup repro report results bench test fuzz check audit ui sync clean-checkpoints clean lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -44,12 +44,19 @@ bench: setup .venv-torch/installed ## training speed beside others: make bench O
 test: setup ## the whole test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup ## lint, format, types, params.yaml against conf/, dvc.yaml
+fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
+	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
+
+check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .
 	ruff format --check .
 	mypy
+	bandit --quiet --recursive --configfile pyproject.toml src pipelines
 	python -m pipelines.compose --check
 	dvc stage list --all > /dev/null
+
+audit: setup ## the lock against known vulnerabilities, where an advisory service answers
+	@python .ci/audit.py
 
 ui: setup ## compare runs in the browser
 	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'

@@ -21,18 +21,15 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
     """The text of params.yaml for these Hydra overrides (``profile=full``, ``seed=2``, ...)."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     try:
         with initialize_config_dir(str(conf.absolute()), version_base=None):
             config = hydra_compose("config", overrides)
             OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+            return OmegaConf.to_yaml(config)
+    except Exception as error:  # broken files make Hydra, OmegaConf and PyYAML raise anything
         raise ModelmillError(f"conf: {' '.join(str(error).split())}") from None
-    return OmegaConf.to_yaml(config)
 
 
 def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:

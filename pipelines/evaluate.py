@@ -27,6 +27,7 @@ def main() -> None:
         runtime.start(everything.seed)
         with replacing_folder(Path("data/figures", name)) as pictures:
             metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)
+            job.require_whole(entry.eval.split, metrics)
             metrics["parameters"] = job.card.parameters
             history = artifacts.read_history(job.folder)
             curves.learning_curves(history, name, pictures / "curves.png")

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import requests
+from conftest import listening
 
 from modelmill import artifacts, runs
 from modelmill.artifacts import Card
@@ -70,11 +71,12 @@ def address(house):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/m@current"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--env-manager", "local", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_TRACKING_URI": runs.tracking_uri()}
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         wait(f"http://127.0.0.1:{port}", server)
+        assert listening(server) == {"127.0.0.1"}
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, 9)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.datasets import sources
@@ -518,8 +518,8 @@ def test_a_truncated_archive_is_an_error(refused, registry, kind):
 
 
 @both
+@pytest.mark.fuzz
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
 def test_a_damaged_archive_gives_the_files_or_an_error(kind, data):
     make, name = ARCHIVES[kind]
     archive = bytearray(make())

@@ -91,7 +91,9 @@ def test_a_large_offset_is_exact(write):
         TextLoader(folder, 1, 1)
 
 
-@pytest.mark.parametrize("encoding", ["nope", "zlib", "hex", "rot13", "base64", "undefined", "\0"])
+@pytest.mark.parametrize(
+    "encoding", ["nope", "zlib", "hex", "rot13", "base64", "undefined", "punycode", "\0"]
+)
 def test_what_is_no_text_encoding_is_refused(write, encoding):
     with pytest.raises(ModelmillError, match="Python knows no text encoding"):
         TextLoader(write("abc"), 1, 1, encoding)

@@ -19,6 +19,8 @@ from modelmill.errors import ModelmillError
 
 FIELD, BOX = 28, 20
 CENTRE = 14  # in MNIST the centre of mass lies in this pixel, counted from 0, of both axes
+ENOUGH = 2000  # pixels of the shorter side: more show nothing that 28 x 28 could keep
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "WEBP")  # Pillow hands others to programs
 FAINTEST = 0.1  # of the way from black to white: what stands out less is no digit
 INK = (0.25, 0.75)  # of a stroke's strength: up to the first is background, from the second is ink
 SPECK = 0.05  # of the largest piece's ink: a smaller piece is dust
@@ -33,8 +35,8 @@ def read_digit(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                grey = _grey(ImageOps.exif_transpose(image))
+            with Image.open(path, formats=FORMATS) as image:
+                grey = _smaller(_grey(ImageOps.exif_transpose(image)))
     except FileNotFoundError:
         raise ModelmillError(f"{path} is missing") from None
     except UnidentifiedImageError:
@@ -112,6 +114,16 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
     pieces, _ = ndimage.label(ink, structure=np.ones((3, 3)))
     amounts = np.bincount(pieces.ravel(), ink.ravel())
     return np.where(amounts[pieces] < SPECK * amounts.max(), 0, ink)
+
+
+def _smaller(grey: np.ndarray) -> np.ndarray:
+    """A picture of far more pixels than are needed, each block of them as its mean."""
+    factor = max(1, min(grey.shape) // ENOUGH)
+    if factor == 1:
+        return grey
+    height, width = (size // factor for size in grey.shape)
+    blocks = grey[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    return blocks.mean(axis=(1, 3), dtype=np.float32).astype(grey.dtype)
 
 
 def _grey(image: Image.Image) -> np.ndarray:

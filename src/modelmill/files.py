@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever taken for whole."""
+"""Reading files or saying why not; writing them so that nothing half-written is taken for whole."""
 
 import hashlib
 import json
@@ -9,6 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from modelmill.errors import ModelmillError
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns what the system says against reading `path` into one line.
+
+    Raises:
+        ModelmillError: the file is missing or cannot be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise ModelmillError(f"{path} is missing") from None
+    except OSError as error:
+        raise ModelmillError(f"{path} cannot be read: {error.strerror}") from None
 
 
 @contextmanager

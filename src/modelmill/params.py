@@ -174,11 +174,10 @@ def read_yaml(path: Path) -> Any:
 def yaml_data(text: str, name: str = "YAML") -> Any:
     """Plain data from YAML 1.2, read as DVC and OmegaConf read it (1e-3 is a number)."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
 
     try:
         return YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except Exception as error:  # of deep nesting, impossible dates and the like it raises anything
         raise ModelmillError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
 
 

@@ -34,15 +34,20 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     try:
         header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
         rows, columns, *names = header.split(",")
-        table = np.loadtxt(lines, delimiter=",", ndmin=2)
+        if not any(map(str.strip, lines)):
+            raise ValueError(f"no values where the header announces {rows} x {columns}")
+        table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+        with np.errstate(over="ignore"):
+            measures = table[:, :-1].astype(np.float32)
+        if not np.isfinite(measures).all():
+            raise ValueError("a value that is no number, or too large for one")
         if table.shape != (int(rows), int(columns) + 1):
             raise ValueError(f"{table.shape} values where the header announces {rows} x {columns}")
-        classes = table[:, -1].astype(np.uint8)
-        if np.any(classes != table[:, -1]) or classes.max() >= len(names):
+        if not np.isin(table[:, -1], np.arange(len(names))).all():
             raise ValueError(f"a class outside 0..{len(names) - 1}")
     except (OSError, ValueError) as error:
         raise ModelmillError(f"{path}: not an iris table: {error}") from None
-    return table[:, :-1].astype(np.float32), classes, names
+    return measures, table[:, -1].astype(np.uint8), names
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:

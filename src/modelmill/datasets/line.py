@@ -25,9 +25,15 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         ModelmillError: the file is missing or not two columns of numbers.
     """
     try:
-        points = np.loadtxt(raw / FILE, np.float32, delimiter=",", skiprows=1, ndmin=2)
+        _, *lines = (raw / FILE).read_text(encoding="utf-8").splitlines() or [""]
+        if not any(map(str.strip, lines)):
+            raise ValueError("no rows")
+        with np.errstate(over="ignore"):
+            points = np.loadtxt(lines, np.float32, delimiter=",", comments=None, ndmin=2)
         if points.shape[1] != 2:
             raise ValueError(f"{points.shape[1]} columns instead of x,y")
+        if not np.isfinite(points).all():
+            raise ValueError("a value that is no number, or too large for one")
     except (OSError, ValueError) as error:
         raise ModelmillError(f"{raw / FILE}: not the points of a line: {error}") from None
     np.save(out / "x.npy", points[:, :1])

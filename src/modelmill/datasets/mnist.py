@@ -1,6 +1,7 @@
 """MNIST: IDX files of images and labels (http://yann.lecun.com/exdb/mnist/, "file formats")."""
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -12,10 +13,13 @@ from pydantic import Field
 
 from modelmill.datasets.processed import describe
 from modelmill.errors import ModelmillError
+from modelmill.files import reading
 from modelmill.schema import Section
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
+LONGEST_HEADER = 4 + 4 * 255
+BLOCK = 1 << 20
 
 SPLITS = ("train", "validation", "test")
 TASKS = ("classification", "reconstruction")
@@ -38,24 +42,48 @@ def parse_idx(data: bytes, name: str = "IDX data") -> np.ndarray:
     """
     if data.startswith(GZIP_MAGIC):
         try:
-            data = gzip.decompress(data)
+            data = _unpack(data, name)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ModelmillError(f"{name}: damaged gzip file: {error}") from None
-    if len(data) < 4 or data[:3] != bytes([0, 0, UNSIGNED_BYTE]) or not data[3]:
-        raise ModelmillError(f"{name}: not an IDX file of unsigned bytes (starts {data[:4].hex()})")
-    axes = data[3]
-    start = 4 + 4 * axes
-    if len(data) < start:
-        raise ModelmillError(f"{name}: ends within its header")
-    shape = struct.unpack_from(f">{axes}I", data, 4)
+    shape, start = _header(data, name)
     if len(data) - start != math.prod(shape):
         raise ModelmillError(
-            f"{name}: {len(data) - start:,} values where the header announces {math.prod(shape):,}"
+            f"{name}: {len(data) - start:,} values where the header announces {_size(shape)}"
         )
     try:
         return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
     except ValueError as error:
-        raise ModelmillError(f"{name}: {axes} axes: {error}") from None
+        raise ModelmillError(f"{name}: {len(shape)} axes: {error}") from None
+
+
+def _header(data: bytes | bytearray, name: str) -> tuple[tuple[int, ...], int]:
+    """The shape that an IDX file announces, and where its values start."""
+    if len(data) < 4 or data[:3] != bytes([0, 0, UNSIGNED_BYTE]) or not data[3]:
+        raise ModelmillError(f"{name}: not an IDX file of unsigned bytes (starts {data[:4].hex()})")
+    start = 4 + 4 * data[3]
+    if len(data) < start:
+        raise ModelmillError(f"{name}: ends within its header")
+    return struct.unpack_from(f">{data[3]}I", data, 4), start
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    """The number of values, which 255 axes can make thousands of digits long."""
+    count = math.prod(shape)
+    return f"{count:,}" if count < 1 << 64 else "more than 2^64"
+
+
+def _unpack(data: bytes, name: str) -> bytes:
+    """An IDX file out of gzip, at most as long as its own header announces: a bomb stays packed."""
+    with gzip.open(io.BytesIO(data)) as stream:
+        content = bytearray(stream.read(LONGEST_HEADER))
+        shape, start = _header(content, name)
+        while block := stream.read(BLOCK):
+            content += block
+            if len(content) - start > math.prod(shape):
+                raise ModelmillError(
+                    f"{name}: more values than the {_size(shape)} that its header announces"
+                )
+    return bytes(content)
 
 
 def format_idx(array: np.ndarray) -> bytes:
@@ -74,10 +102,9 @@ def read_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
     arrays = []
     for kind in ("images-idx3", "labels-idx1"):
         path = folder / f"{prefix}-{kind}-ubyte"
-        try:
-            arrays.append(parse_idx(path.read_bytes(), path.name))
-        except FileNotFoundError:
-            raise ModelmillError(f"{path} is missing") from None
+        with reading(path):
+            data = path.read_bytes()
+        arrays.append(parse_idx(data, path.name))
     images, labels = arrays
     if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
         raise ModelmillError(f"{prefix}: images {images.shape} and labels {labels.shape} disagree")
@@ -97,6 +124,8 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     count, first = len(train[0]), options.validation
     if first >= count:
         raise ModelmillError(f"validation ({first}) leaves nothing of {count} training examples")
+    if 0 in train[0].shape:
+        raise ModelmillError(f"{raw}: images of {train[0].shape[1:]} pixels show nothing")
     for name, parts in zip("xy", zip(train, test, strict=True), strict=True):
         np.save(out / f"{name}.npy", np.concatenate(parts))
     describe(

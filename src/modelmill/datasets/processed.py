@@ -6,8 +6,9 @@ corpus is stored once, however it is divided.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -58,22 +59,54 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
             `outputs` (values, or classes), `scale` (takes integers to the range models see); for
             classes also `class_names` and, of tables, `input_names`. For tokens:
             `vocabulary_size` and `unit`, such as word.
+
+    Splits never overlap. Nor should they have examples in common, but real data repeat themselves
+    (two of Fisher's flowers measure the same), so how many they have is written down as `shared`.
+    Of a text nothing is counted: its parts are of one piece, in which short sentences recur.
+
+    Raises:
+        ModelmillError: a split is empty, overlaps another, or goes beyond the arrays.
     """
-    files = sorted(out.glob("*.npy"))
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(out.glob("*.npy"))}
+    if problem := _problem(splits, arrays):
+        raise ModelmillError(f"{out.name}: {problem}")
+    shared = {"shared": _shared(splits, arrays["x"])} if "x" in arrays else {}
     meta = {
         **facts,
+        **shared,
         "splits": {name: list(bounds) for name, bounds in splits.items()},
         "arrays": {
-            path.stem: {
-                "shape": list((array := np.load(path, mmap_mode="r")).shape),
-                "dtype": str(array.dtype),
-            }
-            for path in files
+            name: {"shape": list(array.shape), "dtype": str(array.dtype)}
+            for name, array in arrays.items()
         },
     }
     content = [meta, {path.name: sha256(path) for path in sorted(out.iterdir())}]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     write_json(out / META, {**meta, "digest": digest})
+
+
+def _problem(splits: Mapping[str, Sequence[int]], arrays: Mapping[str, np.ndarray]) -> str:
+    """What is wrong with the splits of these arrays, an empty string if nothing is."""
+    for name, (start, stop) in splits.items():
+        if not 0 <= start < stop:
+            return f"nothing is left for split '{name}'"
+        if any(stop > len(array) for array in arrays.values()):
+            return f"split '{name}' ends at {stop:,}, beyond the data"
+    for (start, stop), (following, _) in pairwise(sorted(map(tuple, splits.values()))):
+        if following < stop:
+            return f"the splits from {start:,} and from {following:,} overlap"
+    return ""
+
+
+def _shared(splits: Mapping[str, tuple[int, int]], x: np.ndarray) -> dict[str, int]:
+    """For each two splits, how many examples of the first are, to the byte, in the second too."""
+    digests = [hashlib.sha256(example.tobytes()).digest() for example in x]
+    parts = {name: digests[start:stop] for name, (start, stop) in splits.items()}
+    known = {name: set(part) for name, part in parts.items()}
+    return {
+        f"{one} in {other}": sum(digest in known[other] for digest in parts[one])
+        for one, other in permutations(parts, 2)
+    }
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -96,6 +129,8 @@ def load(folder: Path) -> Processed:
             if found != expected:
                 raise ValueError(f"{name}.npy: {found} differs from {META}: {expected}")
             arrays[name] = array
+        if problem := _problem(meta["splits"], arrays):
+            raise ValueError(f"{META}: {problem}")
     except Exception as error:  # damaged headers make numpy raise almost anything
         raise ModelmillError(
             f"{folder} is not a prepared data set: {error}; "

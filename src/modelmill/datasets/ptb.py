@@ -1,5 +1,6 @@
 """Penn Treebank: one sentence a line, words separated by blanks, ends marked ``<eos>``."""
 
+import reprlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,7 +11,7 @@ import numpy as np
 from modelmill.datasets.processed import VOCABULARY, describe
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.files import write_json
+from modelmill.files import reading, write_json
 from modelmill.schema import Section
 
 END = "<eos>"
@@ -27,15 +28,20 @@ class Options(Section):
 def words(path: Path) -> Iterator[list[str]]:
     """The file's words, ``<eos>`` for each end of line, in lists of some hundred thousand.
 
+    However long a line is, no more than a block of it is held.
+
     Raises:
         ModelmillError: the file is missing or not UTF-8.
     """
+    begun = ""
     try:
-        with path.open(encoding="utf-8") as file:
-            while lines := file.readlines(BLOCK):
-                yield "".join(lines).replace("\n", f" {END} ").split()
-    except FileNotFoundError:
-        raise ModelmillError(f"{path} is missing") from None
+        with reading(path), path.open(encoding="utf-8") as file:
+            while block := file.read(BLOCK):
+                # The mark joins the word that the block ends within, or stands alone.
+                *found, last = (begun + block + "|").replace("\n", f" {END} ").split()
+                begun = last[:-1]
+                yield found
+            yield [begun] if begun else []
     except UnicodeDecodeError as error:
         raise ModelmillError(f"{path}: not UTF-8: {error}") from None
 
@@ -70,7 +76,7 @@ def encode(path: Path, ids: Vocabulary) -> np.ndarray:
         ]
     except KeyError as error:
         raise ModelmillError(
-            f"{path}: the word {error} is not in the training vocabulary, "
+            f"{path}: the word {reprlib.repr(error.args[0])} is not in the training vocabulary, "
             f"which has no {UNKNOWN} to stand for it"
         ) from None
     if not any(map(len, blocks)):

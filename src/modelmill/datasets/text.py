@@ -12,12 +12,13 @@ from pydantic import Field
 from modelmill.datasets.processed import VOCABULARY, describe
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.files import replacing, sha256, write_json
+from modelmill.files import reading, replacing, sha256, write_json
 from modelmill.schema import Section
 
 FILE = "input.txt"
 TENSOR = "tokens.npy"
 CODE_POINTS = 0x110000
+HOST_NAMES = ("idna", "punycode")  # Python has them among the encodings; no text is written in them
 
 SPLITS = ("train", "validation")
 TASKS = ("language_modeling",)
@@ -37,34 +38,39 @@ def code_points(path: Path, encoding: str, block: int = 1 << 20) -> Iterator[np.
     """The text's Unicode code points, uint32 (uint8 for a run of ASCII), block by block.
 
     Raises:
-        ModelmillError: no file, unknown encoding, or bytes that it cannot decode, with their
-            offset.
+        ModelmillError: no file, unknown encoding, bytes that it cannot decode, with their offset,
+            or half of a surrogate pair, which is no character.
     """
     try:
         "".encode(encoding)  # refuses what is no text encoding, such as zlib
+        if codecs.lookup(encoding).name in HOST_NAMES:
+            raise LookupError
         decoder = codecs.getincrementaldecoder(encoding)()
     except (LookupError, ValueError):
         raise ModelmillError(f"Python knows no text encoding {encoding!r}") from None
-    if not path.is_file():
-        raise ModelmillError(f"{path} is missing")
     ascii_is_itself = codecs.lookup(encoding).name == "utf-8"
     offset = 0
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         while True:
             data = file.read(block)
             if ascii_is_itself and data.isascii() and not decoder.getstate()[0]:
                 yield np.frombuffer(data, np.uint8)
             else:
                 try:
-                    text = decoder.decode(data, final=not data)
+                    codes = decoder.decode(data, final=not data).encode("utf-32-le")
                 except UnicodeDecodeError as error:
                     at = offset + len(data) - len(error.object) + error.start
                     raise ModelmillError(
                         f"{path}: not {encoding}: {error.reason} at byte {at:,}"
                     ) from None
+                except UnicodeEncodeError as error:
+                    half = ord(error.object[error.start])
+                    raise ModelmillError(
+                        f"{path}: not {encoding}: U+{half:X} is half of a surrogate pair"
+                    ) from None
                 except UnicodeError as error:
                     raise ModelmillError(f"{path}: not {encoding}: {error}") from None
-                yield np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+                yield np.frombuffer(codes, np.uint32)
             if not data:
                 return
             offset += len(data)

@@ -5,6 +5,7 @@ Each has `Eval`, the typed keys of `eval` in a conf file, `METRICS`, the names i
 TensorFlow is imported inside.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,16 @@ class Job:
                 f"run `dvc repro train@{name}`"
             )
         return cls(folder, card, data, Path("data/figures", name))
+
+    def require_whole(self, split: str, metrics: Mapping[str, float]) -> None:
+        """Raises ModelmillError unless `metrics` counts every example or token of the split."""
+        start, stop = self.data.meta["splits"][split]
+        seen = metrics["tokens" if "tokens" in self.data.arrays else "examples"]
+        if seen != stop - start:
+            raise ModelmillError(
+                f"{self.name}: evaluated on {seen:,} of the {stop - start:,} in split '{split}': "
+                "a figure over a part is none to compare"
+            )
 
     @property
     def name(self) -> str:

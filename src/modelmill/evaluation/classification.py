@@ -48,7 +48,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == truth)),
         "loss": float(losses(logits, truth, loss).mean()),
-        "examples": len(x),
+        "examples": len(logits),
     }
 
 

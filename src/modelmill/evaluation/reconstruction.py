@@ -41,5 +41,5 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         "total_squared_error": total,
         "loss": total / len(x),
         "mean_squared_error": total / x.size,
-        "examples": len(x),
+        "examples": len(outputs),
     }

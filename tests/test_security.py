@@ -1,0 +1,233 @@
+"""What SECURITY.md promises and no other test shows."""
+
+import io
+import json
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+import requests
+from conftest import ROOT, listening
+from PIL import PSDraw
+
+from modelmill import artifacts, params
+from modelmill.artifacts import Card
+from modelmill.digits import read_digit
+from modelmill.errors import ModelmillError
+from modelmill.models import Spec, linear
+
+WAIT = 90  # seconds for a server to start, on a busy machine
+
+
+# --- files that would run something ----------------------------------------------------------
+
+
+class Payload:
+    """Unpickling it makes a file."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return open, (str(self.mark), "w")
+
+
+def pickled(path, payload):
+    path.write_bytes(pickle.dumps(payload))
+
+
+def array(path, payload):
+    with path.open("wb") as file:
+        np.save(file, np.array([payload], object), allow_pickle=True)
+
+
+def archive(path, payload):
+    with path.open("wb") as file:
+        np.savez(file, x=np.array([payload], object))
+
+
+def hdf5(path, payload):
+    with h5py.File(path, "w") as file:
+        file["x"] = np.void(pickle.dumps(payload))
+
+
+def keras_file(path, payload):
+    """A .keras archive with a Lambda layer of pickled code."""
+    layer = {"class_name": "Lambda", "config": {"function": pickle.dumps(payload).hex()}}
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", json.dumps({"class_name": "Sequential", "config": [layer]}))
+        file.writestr("model.weights.h5", pickle.dumps(payload))
+
+
+def linked(path, payload):
+    """Weights that are read from another file."""
+    with h5py.File(path.with_name("other.h5"), "w") as other:
+        other["v"] = np.ones((4, 3), np.float32)
+    with h5py.File(path, "w") as file:
+        file["layers/dense/vars/0"] = h5py.ExternalLink("other.h5", "v")
+
+
+@pytest.fixture
+def trained(tmp_path, tensorflow):
+    """A trained model's folder."""
+    net = {"bias": False, "initializer": {"name": "constant", "value": 0.0}}
+    settings = {"model": "m", "dataset": "d", "task": "classification", "arch": "linear"}
+    card = Card(settings | {"net": net, "fit": {"loss": None}}, Spec((4,), 3), "d", "f", 12)
+    model = linear.build(linear.Net.model_validate(net), card.spec)
+    artifacts.save(tmp_path, model, card, [{"step": 1, "loss": 1.0}], np.zeros((1, 12), np.float32))
+    return tmp_path
+
+
+@pytest.mark.parametrize("write", [pickled, array, archive, hdf5, keras_file, linked])
+def test_weights_are_numbers_or_refused(trained, write):
+    assert artifacts.restore(trained).count_params() == 12
+    mark = trained / "executed"
+    write(trained / artifacts.WEIGHTS, Payload(mark))
+    with pytest.raises(ModelmillError, match=r"does not fit"):
+        artifacts.restore(trained)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("write", [pickled, array, archive])
+def test_snapshots_are_never_unpickled(trained, write):
+    mark = trained / "executed"
+    write(trained / artifacts.SNAPSHOTS, Payload(mark))
+    with pytest.raises(ValueError, match=r"pickle|Python objects"):
+        artifacts.read_snapshots(trained)["x"]
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "tag", ["object/apply:os.system [touch {}]", "object:builtins.open", "name:os.system"]
+)
+def test_yaml_makes_plain_data_only(tmp_path, tag):
+    from pipelines.compose import compose
+
+    mark = tmp_path / "executed"
+    text = f"seed: !!python/{tag.format(mark)}\n"
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    for read in (partial(params.yaml_data, text), partial(compose, [], tmp_path)):
+        with pytest.raises(ModelmillError, match="python/"):
+            read()
+    assert not mark.exists()
+
+
+def test_a_picture_is_never_handed_to_another_program(tmp_path, monkeypatch):
+    picture = io.BytesIO()
+    drawing = PSDraw.PSDraw(picture)
+    drawing.begin_document()
+    drawing.end_document()
+    (tmp_path / "seven.png").write_bytes(picture.getvalue())
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    with pytest.raises(ModelmillError, match=r"seven\.png is not an image"):
+        read_digit(tmp_path / "seven.png")
+
+
+# --- servers ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ui(tmp_path):
+    """The command of `make ui` on a database of its own: its process and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    recipe = re.search(r"^ui:.*\n(?:\t@echo .*\n)\t@(.*)$", (ROOT / "Makefile").read_text(), re.M)
+    command = recipe[1].replace("$(CURDIR)", str(tmp_path))
+    command = command.replace("mlflow ui", f"exec {sys.executable} -m mlflow ui --port {port}")
+    server = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, start_new_session=True)
+    try:
+        for _ in range(WAIT):
+            assert server.poll() is None, "the server ended"
+            try:
+                requests.get(f"http://127.0.0.1:{port}/health", timeout=5)
+                break
+            except requests.ConnectionError:
+                time.sleep(1)
+        yield server, port
+    finally:
+        for process in psutil.Process(server.pid).children(recursive=True):
+            process.send_signal(signal.SIGKILL)
+        server.kill()
+        server.wait()
+
+
+def test_the_ui_listens_here_alone_and_refuses_foreign_hosts(ui):
+    server, port = ui
+    assert listening(server) == {"127.0.0.1"}
+    address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert requests.get(address, timeout=30).status_code == 200
+    foreign = requests.get(address, headers={"Host": "evil.example"}, timeout=30)
+    assert foreign.status_code == 403
+
+
+# --- the lock --------------------------------------------------------------------------------
+
+ADVISORY = {"id": "PYSEC-1", "affected": [{"package": {"name": "numpy", "ecosystem": "PyPI"}}]}
+
+
+@pytest.fixture
+def audit(tmp_path):
+    """Audits a lock of two packages by a service with these advisories; None: there is none."""
+    lock = tmp_path / "requirements.lock"
+    pins = (f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in ("numpy", "pandas"))
+    lock.write_text("".join(pins), encoding="utf-8")
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self):
+            query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            found = self.server.advisories.get(query["package"]["name"], [])
+            body = json.dumps({"vulns": found} if found else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    def run(advisories):
+        server = HTTPServer(("127.0.0.1", 0), Service)
+        server.advisories = advisories
+        url = f"http://127.0.0.1:{server.server_port}/v1/query"
+        if advisories is None:
+            server.server_close()
+        else:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        command = [sys.executable, ROOT / ".ci/audit.py", "--lock", lock, "--service", url]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if advisories is not None:
+            server.shutdown()
+            server.server_close()
+        return result.returncode, result.stdout
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("advisories", "code", "said"),
+    [
+        ({}, 0, "2 packages audited\n"),
+        ({"numpy": [ADVISORY]}, 1, "numpy 1.0: PYSEC-1, fixed in none\n2 packages audited\n"),
+        (None, 0, "no advisory service answered: not audited\n"),
+    ],
+)
+def test_the_lock_is_audited_or_it_is_said_that_it_is_not(audit, advisories, code, said):
+    assert audit(advisories) == (code, said)
+
+
+def test_an_audit_that_breaks_fails(tmp_path):
+    command = [sys.executable, ROOT / ".ci/audit.py", "--lock", tmp_path / "nowhere"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1
