@@ -71,7 +71,7 @@ def create(
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     name, dataset = card.settings["model"], card.settings["dataset"]
-    run = client.create_run(_experiment(client, dataset), run_name=name)
+    run = client.create_run(experiment(client, dataset), run_name=name)
     run_id = run.info.run_id
     tags = {
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
@@ -229,7 +229,8 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _experiment(client: "MlflowClient", name: str) -> str:
+def experiment(client: "MlflowClient", name: str) -> str:
+    """The id of the MLflow experiment of that name, which is made if there is none."""
     from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):
