@@ -17,8 +17,9 @@ from ray.tune.experiment import Trial
 
 from modelmill import runs
 from modelmill.params import Params
+from modelmill.sweeps import results
 from modelmill.sweeps.settings import Sweep
-from modelmill.sweeps.study import Search, succeeded
+from modelmill.sweeps.study import Search, judged, succeeded
 from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Tracking(Callback):
 
     Args:
         params: what the trials have in common.
-        search: knows the trials' numbers, and its study the sweep's run, if it was interrupted.
+        study: knows the sweep's run, if it was interrupted.
+        search: knows the numbers of the trials.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Tracking(Callback):
         self._client: MlflowClient
         self._runs: dict[int, str] = {}  # by number of trial, those that go on
         self._laps: dict[int, int] = {}
+        self._before = judged(study)
         self._thread, self._failed = ThreadPoolExecutor(1), False
         self._later(self._open)
 
@@ -92,17 +95,34 @@ class Tracking(Callback):
         self._client = runs.connect()
         self._experiment = runs.experiment(self._client, self._entry.dataset)
         known = self._study.user_attrs.get(RUN)
-        if known:
-            self._client.update_run(known, "RUNNING")
-            going = f"tags.`{PARENT}` = '{known}' and attributes.status = 'RUNNING'"
-            for run in self._client.search_runs([self._experiment], going):
-                self._client.set_terminated(run.info.run_id, "KILLED")
         self._parent = known or self._create(
             self._name,
             runs.flatten(self._sweep.model_dump(exclude_defaults=True, exclude={"about"})),
             {"mlflow.note.content": f"**{self._name}**: {self._sweep.about}", **runs.origin()},
         )
         self._study.set_user_attr(RUN, self._parent)
+        self._client.update_run(self._parent, "RUNNING")
+        self._make_good()
+
+    def _make_good(self) -> None:
+        """Ends the runs of a sweep that was killed, and records what it did not come to."""
+        children = f"tags.`{PARENT}` = '{self._parent}'"
+        recorded = set()
+        for run in self._client.search_runs([self._experiment], children):
+            number = int(run.data.tags["trial"])
+            recorded.add(number)
+            if run.info.status == "RUNNING":
+                self._runs[number] = run.info.run_id
+        for trial in self._before:
+            if trial.number not in recorded:
+                self._start(trial.number, results.values(trial, self._sweep))
+            if trial.number in self._runs:
+                self._end(trial)
+        self._kill()
+
+    def _kill(self) -> None:
+        while self._runs:
+            self._client.set_terminated(self._runs.popitem()[1], "KILLED")
 
     def _create(self, name: str, values: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         from mlflow.entities import Param, RunTag
@@ -142,8 +162,7 @@ class Tracking(Callback):
         self._client.set_terminated(run_id, "FINISHED" if succeeded(trial) else "FAILED")
 
     def _close(self, complete: bool, files: Path) -> None:
-        for run_id in self._runs.values():
-            self._client.set_terminated(run_id, "KILLED")
+        self._kill()
         for path in sorted(files.glob("*.*")):
             self._client.log_artifact(self._parent, str(path))
         self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")
