@@ -166,7 +166,7 @@ class Progress(tune.Callback):
         self._bar.update()
         status = ended.user_attrs[STATUS]
         result = f"{metric} {ended.value:.4g}" if succeeded(ended) else ended.user_attrs[REASON]
-        line = f"trial {ended.number}, {shown(trial.config)}: {status}, {result}"
+        line = f"trial {ended.number}, {shown(self._sweep.short(trial.config))}: {status}, {result}"
         if self._bar.disable:
             done = len(judged(self._study))
             print(f"{done}/{self._bar.total}: {line}; {top}", file=sys.stderr, flush=True)

@@ -1,7 +1,6 @@
 """What a sweep found: a table of the trials, what mattered, and plots of both."""
 
 import html
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ def table(study: optuna.Study, sweep: Sweep) -> "pd.DataFrame":
             "trial": trial.number,
             "status": trial.user_attrs[STATUS],
             sweep.metric: trial.value,
-            **_short(values(trial, sweep), sweep),
+            **sweep.short(values(trial, sweep)),
             "epochs": trial.user_attrs.get(EPOCH),
             "seconds": trial.user_attrs.get(SECONDS),
             "reason": trial.user_attrs.get(REASON, ""),
@@ -88,18 +87,14 @@ def _view(study: optuna.Study, sweep: Sweep) -> optuna.Study:
     view = optuna.create_study(direction=study.direction)
     view.add_trials(
         optuna.trial.create_trial(
-            params=_short(trial.params, sweep),
-            distributions=_short(trial.distributions, sweep),
+            params=sweep.short(trial.params),
+            distributions=sweep.short(trial.distributions),
             value=trial.value,
         )
         for trial in judged(study)
         if succeeded(trial)
     )
     return view
-
-
-def _short(entries: Mapping[str, Any], sweep: Sweep) -> dict[str, Any]:
-    return {key.removeprefix(f"models.{sweep.model}."): entries[key] for key in entries}
 
 
 def _figures(library: Any, view: optuna.Study, sweep: Sweep) -> list[Any]:

@@ -159,6 +159,10 @@ class Sweep(Section):
         """The values of a trial."""
         return self._filled(lambda key: self.space[key].suggest(key, trial))
 
+    def short(self, entries: Mapping[str, Any]) -> dict[str, Any]:
+        """With keys as in the runs of single trainings: fit.learning_rate and so on."""
+        return {key.removeprefix(f"models.{self.model}."): entries[key] for key in entries}
+
     def grid(self) -> list[Values]:
         """Every combination of the choices, once, as Optuna names them."""
         keys = list(self.space)

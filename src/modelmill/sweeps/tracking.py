@@ -144,8 +144,7 @@ class Tracking(Callback):
 
     def _start(self, number: int, config: Mapping[str, Any]) -> None:
         if number not in self._runs:  # else its node died, and it begins again
-            prefix = f"models.{self._sweep.model}."  # as in the runs of single trainings
-            values = {key.removeprefix(prefix): value for key, value in config.items()}
+            values = self._sweep.short(config)
             tags = {PARENT: self._parent, "trial": str(number)}
             self._runs[number] = self._create(f"{self._name} {number}", values, tags)
 
