@@ -4,7 +4,8 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench test fuzz check audit ui sync clean-checkpoints clean lock
+.PHONY: help setup repro report results bench sweep test fuzz check audit ui sync \
+  clean-checkpoints clean lock
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -41,6 +42,10 @@ bench: setup .venv-torch/installed ## training speed beside others: make bench O
 	@python -m benchmarks.training --torch .venv-torch/bin/python \
 	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
+sweep: setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--resume
+	dvc repro --quiet $(addprefix preprocess@,mnist ptb shakespeare)
+	@python -m pipelines.sweep $(NAME) $(ARGS)
+
 test: setup ## the whole test suite
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -69,7 +74,8 @@ clean-checkpoints: ## forget where interrupted trainings stopped
 	rm -rf data/checkpoints
 
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
-	rm -rf .venv .venv-torch data/raw data/processed data/models data/figures data/report data/checkpoints
+	rm -rf .venv .venv-torch
+	rm -rf data/raw data/processed data/models data/figures data/report data/sweeps data/checkpoints
 	rm -f data/params.checked report.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

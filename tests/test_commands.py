@@ -8,11 +8,11 @@ import pytest
 from conftest import ROOT
 
 COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
-COMMANDS += ["predict", "fundamentals"]
+COMMANDS += ["predict", "fundamentals", "sweep"]
 # Runs a command as `python -m` would, then tells what it imported.
 SPY = """
 import atexit, runpy, sys
-heavy = ("tensorflow", "keras", "mlflow", "matplotlib")
+heavy = ("tensorflow", "keras", "mlflow", "matplotlib", "ray", "optuna")
 atexit.register(lambda: print("HEAVY", [name for name in heavy if name in sys.modules]))
 sys.argv = ["x", *sys.argv[2:]]
 sys.path.insert(0, {root!r})
@@ -72,6 +72,16 @@ def test_evaluating_what_is_not_trained_says_what_to_run(tmp_path):
     result = run("evaluate", "mnist_softmax", cwd=tmp_path)
     assert result.returncode == 2
     assert "dvc repro train@mnist_softmax" in result.stderr
+
+
+def test_an_unknown_sweep_is_answered_with_the_nearest():
+    result = run("sweep", "mnist_mlp_rat")
+    assert result.returncode == 2
+    assert (
+        result.stderr
+        == "error: sweep: there is no 'mnist_mlp_rat'; did you mean 'mnist_mlp_rate'?\n"
+    )
+    assert "HEAVY []" in result.stdout
 
 
 def test_only_a_language_model_writes_text():

@@ -1,13 +1,6 @@
 """What a run says of a training: the best and the last of each metric, and axes for its curves."""
 
 from modelmill import summary
-from modelmill.artifacts import Card
-from modelmill.models import Spec
-
-
-def test_a_sequence_counts_each_of_its_tokens_as_an_example():
-    card = Card({"fit": {"batch_size": 10, "num_steps": 20}}, Spec((20,), 5), "d", "f", 1)
-    assert summary.points(card, HISTORY[1])["examples"] == 400
 
 
 HISTORY = [

@@ -84,7 +84,7 @@ def create(
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
     name, dataset = card.settings["model"], card.settings["dataset"]
-    run = client.create_run(_experiment(client, dataset), run_name=name)
+    run = client.create_run(experiment(client, dataset), run_name=name)
     run_id = run.info.run_id
     tags = {
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
@@ -110,20 +110,20 @@ def train_seconds(client: "MlflowClient", card: Card) -> float | None:
     return client.get_run(run_id).data.metrics.get("train_seconds") if run_id else None
 
 
-def log_history(client: "MlflowClient", run_id: str, card: Card, rows: Iterable[Row]) -> None:
+def log_history(client: "MlflowClient", run_id: str, rows: Iterable[Row]) -> None:
     """Logs rows of a training's history as metrics by step."""
     values = [
         (name, value, int(row["step"]))
         for row in rows
-        for name, value in summary.points(card, row).items()
+        for name, value in summary.rounded(row).items()
         if name != "step"
     ]
     _log(client, run_id, values)
 
 
-def finish(client: "MlflowClient", run_id: str, card: Card, rows: Sequence[Row]) -> None:
+def finish(client: "MlflowClient", run_id: str, rows: Sequence[Row]) -> None:
     """Ends the run of a training with its best and its final metrics; `rows` are its history."""
-    points = [summary.points(card, row) for row in rows]
+    points = [summary.rounded(row) for row in rows]
     values = summary.best_and_final(points)
     _log(client, run_id, [(name, *value) for name, value in values.items()])
     client.set_terminated(run_id, "FINISHED")
@@ -170,8 +170,8 @@ def record(
     if run_id is None:
         run_id = create(client, card, profile, about, {"recorded_by": "sync"})
         rows = artifacts.read_history(folder).to_dict("records")
-        log_history(client, run_id, card, rows)
-        finish(client, run_id, card, rows)
+        log_history(client, run_id, rows)
+        finish(client, run_id, rows)
     evaluation = artifacts.read_evaluation(pictures, card)
     if evaluation is None:
         return missing
@@ -201,7 +201,8 @@ def record(
     return missing
 
 
-def _experiment(client: "MlflowClient", name: str) -> str:
+def experiment(client: "MlflowClient", name: str) -> str:
+    """The id of the MLflow experiment of that name, which is made if there is none."""
     from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):

@@ -6,10 +6,9 @@ from operator import itemgetter
 from typing import Any
 
 from modelmill import results
-from modelmill.artifacts import Card
+from modelmill.artifacts import AXES
 from modelmill.params import Reference
 
-AXES = ("step", "epoch", "examples", "learning_rate")  # of a history; the rest are its metrics
 HIGHER_IS_BETTER = ("accuracy",)
 
 Row = Mapping[str, float]
@@ -26,15 +25,9 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def points(card: Card, row: Row) -> dict[str, float]:
-    """A row of the history as points of curves, to the digits that history.csv has.
-
-    Besides its columns there is `examples`, how many had been learnt from (words or characters
-    where there are such), so that the curves of different batch sizes have an axis to share.
-    """
-    fit = card.settings["fit"]
-    examples = row["step"] * fit["batch_size"] * (fit.get("num_steps") or 1)
-    return {name: float(f"{value:.9g}") for name, value in row.items()} | {"examples": examples}
+def rounded(row: Row) -> dict[str, float]:
+    """A row of the history to the digits that history.csv has."""
+    return {name: float(f"{value:.9g}") for name, value in row.items()}
 
 
 def best_and_final(rows: Sequence[Row]) -> dict[str, tuple[float, int]]:

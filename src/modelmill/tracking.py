@@ -197,10 +197,10 @@ class Recording:
         self._client = _client()
 
     def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
-        self._card = Card(**card)
+        known = Card(**card)
         # The same training again gives the same bytes: its run is there already.
-        if not runs.find(self._client, self._card):
-            self._run_id = runs.create(self._client, self._card, profile, about, self._origin)
+        if not runs.find(self._client, known):
+            self._run_id = runs.create(self._client, known, profile, about, self._origin)
 
     def _row(self, row: Row) -> None:
         self._rows.append(row)
@@ -211,7 +211,7 @@ class Recording:
         self._flush()
         if self._run_id:
             self._client.log_metric(self._run_id, "train_seconds", seconds)
-            runs.finish(self._client, self._run_id, self._card, self._rows)
+            runs.finish(self._client, self._run_id, self._rows)
             self._run_id = None
 
     def _stop(self, status: str) -> None:
@@ -232,7 +232,7 @@ class Recording:
     def _flush(self) -> None:
         if self._run_id:
             new = self._rows[self._logged :]
-            runs.log_history(self._client, self._run_id, self._card, new)
+            runs.log_history(self._client, self._run_id, new)
         self._logged, self._flushed = len(self._rows), time.monotonic()
 
 

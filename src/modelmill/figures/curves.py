@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from modelmill.artifacts import AXES
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
 
 FEW = 30  # up to here each lap gets a dot
@@ -18,11 +19,7 @@ FEW = 30  # up to here each lap gets a dot
 
 def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
     """Each metric by epoch, training and validation; a logarithmic axis where it spans decades."""
-    metrics = [
-        name
-        for name in history
-        if name not in ("step", "epoch", "learning_rate") and not name.startswith("validation_")
-    ]
+    metrics = [name for name in history if name not in AXES and not name.startswith("validation_")]
     with drawing(path, 5 * len(metrics), 3.6) as figure:
         for axes, metric in zip(
             np.atleast_1d(figure.subplots(1, len(metrics))), metrics, strict=True

@@ -81,9 +81,9 @@ class Trainer:
         Args:
             on_call: told after each compiled call the steps done so far and the call's metrics.
 
-        A lap is `fit.validate_every`. A row holds the step, the epoch (with a fraction), the
-        learning rate, the lap's mean training metrics, and those of the validation data under
-        names that start with ``validation_``.
+        A lap is `fit.validate_every`. A row holds the step, the epoch (with a fraction), how many
+        examples or tokens have been learnt from, the learning rate, the lap's mean training
+        metrics, and those of the validation data under names that start with ``validation_``.
 
         Raises:
             ModelmillError: the loss, a metric or a weight stopped being a finite number.
@@ -94,6 +94,7 @@ class Trainer:
             row: Row = {
                 "step": self.step,
                 "epoch": self.step / self.train.steps,
+                "examples": self.step * self.predictions_per_step,
                 "learning_rate": float(rate[0]),
                 **self._metrics(self.scores, (self.step - self.lap) * self.predictions_per_step),
             }

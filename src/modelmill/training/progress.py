@@ -76,7 +76,8 @@ class Progress:
                 self.last_line = now
                 rate = (step - self.first) / (now - self.began)
                 left = (self.steps - step) / rate
-                metrics = {name: row[name] for name in row if name not in ("step", "epoch")}
+                position = ("step", "epoch", "examples")
+                metrics = {name: row[name] for name in row if name not in position}
                 print(
                     f"{self.name}: {self._position(step)}, {_text(metrics)}, "
                     f"{rate * self.per_step:,.0f} {self.unit}/s, {left:.0f} s left",

@@ -1,0 +1,66 @@
+"""Searches the hyperparameters that conf/sweep/NAME.yaml declares; `--promote` keeps the best."""
+
+import argparse
+from pathlib import Path
+
+from modelmill.datasets import processed
+from modelmill.errors import ModelmillError
+from modelmill.files import write_text
+from modelmill.params import yaml_data
+from modelmill.sweeps import settings
+from pipelines import run
+from pipelines.compose import compose
+
+CONF, BEST = Path("conf/sweep"), 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.sweep", description=__doc__)
+    parser.add_argument("name", help=f"a file of {CONF}, without .yaml")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--resume", action="store_true", help="run the trials that are missing")
+    begin.add_argument("--fresh", action="store_true", help="forget the trials there are")
+    parser.add_argument(
+        "--promote", action="store_true", help="write the best as conf/experiment/NAME_best.yaml"
+    )
+    arguments = parser.parse_args()
+    name = arguments.name
+    sweep = settings.load(CONF, name)
+    base = yaml_data(compose(sweep.overrides))
+    params = settings.check(sweep, base, f"{CONF / name}.yaml")
+    data = processed.load(Path("data/processed", params.models[sweep.model].dataset))
+
+    from modelmill.sweeps import results, state, study
+
+    folder = Path("data/sweeps", name)
+    state.prepare(folder, name, sweep, params, data, arguments.fresh)
+    trials = study.open_study(study.storage(folder), name, sweep)
+    total = sweep.trials or len(sweep.grid())
+    missing = total - len(study.judged(trials))
+    if missing > 0:
+        if study.judged(trials) and not arguments.resume:
+            raise ModelmillError(
+                f"{folder} has {total - missing} of {total} trials: --resume runs the others, "
+                "--fresh begins again"
+            )
+
+        from modelmill.sweeps import engine
+
+        missing = engine.run(name, sweep, base, params, data, trials, folder, missing)
+    print(results.plain(trials, sweep, BEST))
+    print(f"plots: {folder / results.PAGE}")
+    if missing > 0:
+        print(f"{missing} of {total} trials are missing: --resume runs them")
+    best = study.best(trials)
+    if arguments.promote and best:
+        from modelmill.sweeps import promote
+
+        wanted = settings.with_values(base, results.values(best, sweep))
+        comment = f"Trial {best.number} of the sweep {name}: {sweep.metric} {best.value!r}."
+        path = Path("conf/experiment", f"{name}_best.yaml")
+        write_text(path, promote.experiment(wanted, yaml_data(compose([])), sweep.model, comment))
+        print(f"{path}: dvc exp run -S +experiment={path.stem}")
+
+
+if __name__ == "__main__":
+    run(main)

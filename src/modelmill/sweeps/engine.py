@@ -1,0 +1,174 @@
+"""Runs the trials of a sweep by Ray Tune: on this machine, or on the cluster of RAY_ADDRESS."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# Before Ray is imported: no reports to its makers, no files and tables of its own, Ctrl-C at once.
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one has much to say even when told to be silent
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+
+import optuna
+import ray
+from ray import tune
+from ray.exceptions import RayTaskError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
+from tqdm import tqdm
+
+from modelmill.datasets.processed import Processed
+from modelmill.params import Params
+from modelmill.sweeps.results import report
+from modelmill.sweeps.settings import Asha, Sweep, shown
+from modelmill.sweeps.study import Search, best, judged, storage, succeeded, take_up
+from modelmill.sweeps.tracking import Tracking
+from modelmill.sweeps.trial import LAP, REASON, STATUS, train, visible
+
+RETRIES = 2  # of a trial whose worker or node died
+WITHOUT_END = 10**9  # laps
+
+
+def run(
+    name: str,
+    sweep: Sweep,
+    base: Mapping[str, Any],
+    params: Params,
+    data: Processed,
+    study: optuna.Study,
+    folder: Path,
+    missing: int,
+) -> int:
+    """Runs the trials that are missing; returns how many `sweep.minutes` did not allow.
+
+    Args:
+        base, params: what the trials have in common, as the data of params.yaml and typed.
+        folder: holds the study, and gets the results.
+    """
+    take_up(study)
+    done = len(judged(study))
+    search = Search(study, storage(folder), sweep)
+    tracking = Tracking(name, sweep, params, study, search)
+    resources = sweep.resources
+    limits: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
+    if resources.memory_gb:
+        limits["memory"] = resources.memory_gb * 2**30
+    _start_ray()
+    try:
+        with (
+            TemporaryDirectory() as temporary,
+            Progress(name, sweep, study, search, missing) as bar,
+        ):
+            trainable = tune.with_parameters(
+                train, sweep=sweep, base=dict(base), data=visible(data)
+            )
+            tune.Tuner(
+                tune.with_resources(trainable, limits),
+                tune_config=tune.TuneConfig(
+                    metric=sweep.metric,
+                    mode=sweep.mode,
+                    search_alg=search,
+                    scheduler=_scheduler(sweep),
+                    num_samples=missing,
+                    time_budget_s=sweep.minutes and sweep.minutes * 60,
+                    reuse_actors=True,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name=name,
+                    storage_path=temporary,
+                    failure_config=tune.FailureConfig(max_failures=RETRIES),
+                    callbacks=[bar, tracking],
+                    verbose=0,
+                ),
+            ).fit()
+    finally:
+        ray.shutdown()
+        missing += done - len(judged(study))
+        report(study, sweep, folder)
+        tracking.close(not missing, folder)
+    return missing
+
+
+def _start_ray() -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(**quiet)
+    else:
+        ray.init("local", include_dashboard=False, **quiet)
+
+
+def _scheduler(sweep: Sweep) -> TrialScheduler:
+    stopping = sweep.stopping
+    if stopping is None:
+        return FIFOScheduler()
+    if isinstance(stopping, Asha):
+        return ASHAScheduler(
+            LAP,
+            max_t=WITHOUT_END,
+            grace_period=stopping.grace,
+            reduction_factor=stopping.factor,
+        )
+    return MedianStoppingRule(
+        LAP, grace_period=stopping.grace, min_samples_required=stopping.trials
+    )
+
+
+class Progress(tune.Callback):
+    """One line of how far the sweep is; a line for each trial where there is no terminal.
+
+    Also the one to tell the search of trials that could not be run to their end.
+    """
+
+    def __init__(
+        self, name: str, sweep: Sweep, study: optuna.Study, search: Search, missing: int
+    ) -> None:
+        self._sweep, self._study, self._search = sweep, study, search
+        done = len(judged(study))
+        self._bar = tqdm(
+            total=done + missing,
+            initial=done,
+            desc=name,
+            disable=None,
+            dynamic_ncols=True,
+            bar_format="{desc} {n_fmt}/{total_fmt}|{bar}| {postfix}{remaining} left",
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune writes its callbacks to disk; a terminal is not for that
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        error = trial.get_pickled_error()
+        cause = error.cause if isinstance(error, RayTaskError) else error
+        text = str(cause).strip().partition("\n")[0]
+        self._search.fail(trial.trial_id, f"{type(cause).__name__}: {text}")
+        self.on_trial_complete(iteration, trials, trial)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
+    ) -> None:
+        metric, known = self._sweep.metric, best(self._study)
+        ended = self._study.trials[self._search.number(trial.trial_id)]
+        top = f"best {metric} {known.value:.4g} (trial {known.number})" if known else ""
+        self._bar.set_postfix_str(f"{top}, " if top else "", refresh=False)
+        self._bar.update()
+        status = ended.user_attrs[STATUS]
+        result = f"{metric} {ended.value:.4g}" if succeeded(ended) else ended.user_attrs[REASON]
+        line = f"trial {ended.number}, {shown(self._sweep.short(trial.config))}: {status}, {result}"
+        if self._bar.disable:
+            done = len(judged(self._study))
+            print(f"{done}/{self._bar.total}: {line}; {top}", file=sys.stderr, flush=True)
+        elif not succeeded(ended):
+            self._bar.write(line, file=sys.stderr)

@@ -1,0 +1,53 @@
+"""What a sweep on disk was begun with, so that it is never continued as another one."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelmill import artifacts, summary
+from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
+from modelmill.files import write_json
+from modelmill.params import Params
+from modelmill.sweeps.settings import Sweep
+from modelmill.sweeps.trial import SETTINGS
+
+IDENTITY = "sweep.json"
+MAY_CHANGE = {"about", "minutes", "resources", "trials"}  # without making other trials
+
+
+def prepare(
+    folder: Path, name: str, sweep: Sweep, params: Params, data: Processed, fresh: bool
+) -> None:
+    """Makes the folder of a sweep, or makes sure that what is in it is this sweep.
+
+    Raises:
+        ModelmillError: naming the keys, if it was begun with other settings, data or code.
+    """
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    now = _identity(sweep, params, data)
+    path = folder / IDENTITY
+    if not path.exists():
+        write_json(path, now)
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    if changed := sorted(key for key in {**before, **now} if before.get(key) != now.get(key)):
+        raise ModelmillError(
+            f"{folder} was begun with other values of {', '.join(changed)}: take them back, or "
+            f"begin again with `python -m pipelines.sweep {name} --fresh`"
+        )
+
+
+def _identity(sweep: Sweep, params: Params, data: Processed) -> Mapping[str, Any]:
+    """By key, as text: what a trial's result depends on."""
+    entry = params.models[sweep.model].model_dump(include=SETTINGS)
+    settings = {"model": sweep.model, "seed": params.seed, **entry}
+    return {
+        **summary.flatten(sweep.model_dump(exclude=MAY_CHANGE), "sweep."),
+        **summary.flatten(settings, "params."),
+        "data": data.digest,
+        "code": artifacts.fingerprint(settings, data.digest),
+    }

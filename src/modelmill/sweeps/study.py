@@ -1,0 +1,112 @@
+"""Optuna's study of a sweep: what has been tried, kept in a file as it happens."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from modelmill.sweeps.settings import Sweep
+from modelmill.sweeps.trial import FAILED, REASON, RUNNING, STATUS, worst
+
+JOURNAL = "study.log"
+STOPPED = "stopped early"
+EPOCH, SECONDS = "row/epoch", "time_total_s"  # as Tune names them
+TOLD = (STATUS, REASON, EPOCH, SECONDS)  # what is kept of a trial's last report
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def storage(folder: Path) -> JournalStorage:
+    """The file in `folder` that holds the study; nothing in it is ever written over."""
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+
+
+def open_study(storage: JournalStorage, name: str, sweep: Sweep) -> optuna.Study:
+    """The study of a sweep, with the trials that wait to be run: all of a grid when it is new."""
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name,
+        direction="minimize" if sweep.mode == "min" else "maximize",
+        load_if_exists=True,
+    )
+    if not study.trials and sweep.sampler == "grid":
+        for point in sweep.grid():
+            study.enqueue_trial(point)
+    return study
+
+
+def take_up(study: optuna.Study) -> None:
+    """Queues again what ran when the sweep was interrupted."""
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+
+
+def judged(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that are over, those that failed with the worst value."""
+    return study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+
+
+def best(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial that did not fail."""
+    return study.best_trial if any(map(succeeded, judged(study))) else None
+
+
+def succeeded(trial: FrozenTrial) -> bool:
+    return trial.user_attrs[STATUS] != FAILED
+
+
+class Search(OptunaSearch):
+    """Ray Tune's search by Optuna, which notes in the study how each trial ended."""
+
+    def __init__(self, study: optuna.Study, storage: JournalStorage, sweep: Sweep) -> None:
+        # A sampler begun anew with the same seed would begin with the same values.
+        seed = sweep.seed + len(study.trials)
+        sampler = (
+            optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+            if sweep.sampler == "tpe"
+            else optuna.samplers.RandomSampler(seed)  # a grid's points are waiting in the study
+        )
+        super().__init__(
+            sweep.suggest,
+            metric=sweep.metric,
+            mode=sweep.mode,
+            sampler=sampler,
+            study_name=study.study_name,
+            storage=storage,
+        )
+        self._worst = worst(sweep)
+
+    def number(self, trial_id: str) -> int:
+        """Of Tune's trial, its number in the study."""
+        return self._ot_trials[trial_id].number
+
+    def on_trial_result(self, trial_id: str, result: dict) -> None:
+        with warnings.catch_warnings():  # a trial whose node died tells the same laps again
+            warnings.filterwarnings("ignore", "The reported value is ignored")
+            super().on_trial_result(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict | None = None, error: bool = False
+    ) -> None:
+        """Notes how the trial ended; one that could not is told to `fail`."""
+        if result and not error:
+            attributes = {key: result[key] for key in TOLD if key in result}
+            if attributes[STATUS] == RUNNING:
+                attributes[STATUS] = STOPPED
+            self._end(trial_id, result[self.metric], attributes)
+
+    def fail(self, trial_id: str, reason: str) -> None:
+        """Notes that the trial could not be run to its end."""
+        self._end(trial_id, self._worst, {STATUS: FAILED, REASON: reason})
+
+    def _end(self, trial_id: str, value: float, attributes: Mapping[str, Any]) -> None:
+        for key, each in attributes.items():
+            self._ot_trials[trial_id].set_user_attr(key, each)
+        super().on_trial_complete(trial_id, {self.metric: value})

@@ -1,0 +1,167 @@
+"""A sweep in MLflow: a run for the sweep, and in it one for each trial.
+
+As everywhere, MLflow is a view that must never slow down or stop a training: all calls wait for
+their turn in a thread, and the first that fails ends the recording with a warning.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from modelmill import runs, summary
+from modelmill.params import Params
+from modelmill.sweeps import results
+from modelmill.sweeps.settings import Sweep
+from modelmill.sweeps.study import Search, judged, succeeded
+from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUN = "mlflow_run"  # attribute of the study: the id of the sweep's run
+PARENT = "mlflow.parentRunId"
+
+
+class Tracking(Callback):
+    """Records trials as they run.
+
+    Args:
+        params: what the trials have in common.
+        study: knows the sweep's run, if it was interrupted.
+        search: knows the numbers of the trials.
+    """
+
+    def __init__(
+        self, name: str, sweep: Sweep, params: Params, study: optuna.Study, search: Search
+    ) -> None:
+        self._name, self._sweep, self._study, self._search = name, sweep, study, search
+        self._profile, self._entry = params.profile, params.models[sweep.model]
+        self._client: MlflowClient
+        self._runs: dict[int, str] = {}  # by number of trial, those that go on
+        self._laps: dict[int, int] = {}
+        self._before = judged(study)
+        self._thread, self._failed = ThreadPoolExecutor(1), False
+        self._later(self._open)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune writes its callbacks to disk; this one has a thread
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self._later(self._start, self._search.number(trial.trial_id), trial.config)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **_: Any
+    ) -> None:
+        if LAP in result:
+            number = self._search.number(trial.trial_id)
+            self._later(self._row, number, result[LAP], dict(result[ROW]))
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
+    ) -> None:
+        ended = self._study.trials[self._search.number(trial.trial_id)]
+        self._later(self._end, ended)
+
+    on_trial_error = on_trial_complete
+
+    def close(self, complete: bool, files: Path) -> None:
+        """The sweep ended, or was broken off; its results go along."""
+        self._later(self._close, complete, files)
+        self._thread.shutdown()
+
+    # --- in the thread ---------------------------------------------------------------------
+
+    def _later(self, action: Callable[..., None], *arguments: Any) -> None:
+        self._thread.submit(self._attempt, action, *arguments)
+
+    def _attempt(self, action: Callable[..., None], *arguments: Any) -> None:
+        if self._failed:
+            return
+        try:
+            action(*arguments)
+        except Exception as error:  # whatever is wrong with tracking, the sweep goes on
+            self._failed = True
+            problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            print(f"warning: MLflow: {problem}; the sweep goes on", file=sys.stderr)
+
+    def _open(self) -> None:
+        self._client = runs.connect()
+        self._experiment = runs.experiment(self._client, self._entry.dataset)
+        known = self._study.user_attrs.get(RUN)
+        self._parent = known or self._create(
+            self._name,
+            summary.flatten(self._sweep.model_dump(exclude_defaults=True, exclude={"about"})),
+            {"mlflow.note.content": f"**{self._name}**: {self._sweep.about}", **runs.origin()},
+        )
+        self._study.set_user_attr(RUN, self._parent)
+        self._client.update_run(self._parent, "RUNNING")
+        self._make_good()
+
+    def _make_good(self) -> None:
+        """Ends the runs of a sweep that was killed, and records what it did not come to."""
+        children = f"tags.`{PARENT}` = '{self._parent}'"
+        recorded = set()
+        for run in self._client.search_runs([self._experiment], children):
+            number = int(run.data.tags["trial"])
+            recorded.add(number)
+            if run.info.status == "RUNNING":
+                self._runs[number] = run.info.run_id
+        for trial in self._before:
+            if trial.number not in recorded:
+                self._start(trial.number, results.values(trial, self._sweep))
+            if trial.number in self._runs:
+                self._end(trial)
+        self._kill()
+
+    def _kill(self) -> None:
+        while self._runs:
+            self._client.set_terminated(self._runs.popitem()[1], "KILLED")
+
+    def _create(self, name: str, values: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        from mlflow.entities import Param, RunTag
+
+        run_id = self._client.create_run(self._experiment, run_name=name).info.run_id
+        tags = {
+            "sweep": self._name,
+            "model": self._sweep.model,
+            "profile": self._profile,
+            **{key: getattr(self._entry, key) for key in ("dataset", "task", "arch")},
+            **tags,
+        }
+        self._client.log_batch(
+            run_id,
+            params=[Param(key, str(value)) for key, value in values.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        return run_id
+
+    def _start(self, number: int, config: Mapping[str, Any]) -> None:
+        if number not in self._runs:  # else its node died, and it begins again
+            values = self._sweep.short(config)
+            tags = {PARENT: self._parent, "trial": str(number)}
+            self._runs[number] = self._create(f"{self._name} {number}", values, tags)
+
+    def _row(self, number: int, lap: int, row: Mapping[str, float]) -> None:
+        if lap > self._laps.get(number, 0):
+            runs.log_history(self._client, self._runs[number], [row])
+            self._laps[number] = lap
+
+    def _end(self, trial: FrozenTrial) -> None:
+        run_id = self._runs.pop(trial.number)
+        for key in (STATUS, REASON):
+            if key in trial.user_attrs:
+                self._client.set_tag(run_id, key, trial.user_attrs[key])
+        self._client.set_terminated(run_id, "FINISHED" if succeeded(trial) else "FAILED")
+
+    def _close(self, complete: bool, files: Path) -> None:
+        self._kill()
+        for path in sorted(files.glob("*.*")):
+            self._client.log_artifact(self._parent, str(path))
+        self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")

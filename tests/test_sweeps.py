@@ -1,0 +1,263 @@
+"""Sweeps: what is refused, and real ones that fail, are killed, lose a node, and are promoted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from clone import Clone
+from conftest import ROOT
+
+from modelmill import artifacts
+from modelmill.errors import ModelmillError
+from modelmill.params import yaml_data
+from modelmill.schema import validate
+from modelmill.sweeps import promote, settings
+
+FIT, NET = "models.mnist_mlp.fit", "models.mnist_mlp.net"
+HEADER = """
+about: for a test
+model: mnist_mlp
+overrides: [profile=smoke, "models.mnist_mlp.fit.length='{length}'"]
+metric: validation_loss
+mode: min
+"""
+FAILING = """
+sampler: grid
+trials: null
+space:
+  models.mnist_mlp.fit.learning_rate: {choice: [3.0e+38, 0.05, 0.5]}
+  models.mnist_mlp.net.hidden_units: {choice: [[8], [100000000000]]}
+  models.mnist_mlp.net.dropout:
+    {choice: [0.1], when: {models.mnist_mlp.fit.learning_rate: 0.5}}
+"""
+LONG = """
+sampler: tpe
+trials: 5
+space:
+  models.mnist_mlp.fit.learning_rate: {log_uniform: [0.01, 1.0]}
+  models.mnist_mlp.net.hidden_units.0: {log_integer: [4, 32]}
+"""
+
+
+def sweep(**changes):
+    value = {
+        "about": "",
+        "model": "mnist_mlp",
+        "space": {f"{FIT}.learning_rate": {"uniform": [0.1, 0.2]}},
+        "trials": 2,
+        "metric": "validation_loss",
+        "mode": "min",
+    }
+    return validate(settings.Sweep, value | changes, "", "x.yaml")
+
+
+@pytest.fixture(scope="module")
+def base():
+    return yaml_data((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trails": 3}, "did you mean 'trials'"),
+        ({"space": {f"{FIT}.learning_rate": {"uniform": [2.0, 1.0]}}}, "lower to a higher"),
+        ({"space": {f"{FIT}.learning_rate": {"log_uniform": [0.0, 1.0]}}}, "above 0"),
+        ({"space": {f"{FIT}.learning_rate": {}}}, "expected one of choice, integer"),
+        ({"space": {"models.other.fit.x": {"choice": [1]}}}, "models.other.fit.x"),
+        ({"sampler": "grid", "trials": None}, "a grid needs a choice"),
+        ({"trials": None}, "trials"),
+        ({"stopping": {"name": "asha", "grace": 0}}, "stopping.grace"),
+        (
+            {"space": {f"{FIT}.clip_norm": {"choice": [1.0], "when": {f"{FIT}.shufle": True}}}},
+            "shufle is no key above",
+        ),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_named(changes, message):
+    with pytest.raises(ModelmillError, match=message):
+        sweep(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"space": {f"{FIT}.lerning_rate": {"choice": [1.0]}}}, "did you mean 'learning_rate'"),
+        ({"space": {f"{FIT}.optimiser.name": {"choice": ["sgd"]}}}, "did you mean 'optimizer'"),
+        ({"space": {f"{FIT}.learning_rate": {"uniform": [-1.0, 1.0]}}}, "learning_rate = -1"),
+        ({"space": {f"{NET}.hidden_units.3": {"integer": [1, 2]}}}, "there is no '3'"),
+        ({"metric": "accuracy"}, "did you mean 'validation_accuracy'"),
+    ],
+)
+def test_a_space_that_the_model_does_not_have_is_refused(base, changes, message):
+    with pytest.raises(ModelmillError, match=message):
+        settings.check(sweep(**changes), base, "x.yaml")
+
+
+def test_data_without_a_validation_part_cannot_judge(base):
+    space = {"models.iris_logistic.fit.learning_rate": {"uniform": [0.1, 0.2]}}
+    with pytest.raises(ModelmillError, match="no 'validation'"):
+        settings.check(sweep(model="iris_logistic", space=space), base, "x.yaml")
+
+
+def test_a_grid_has_conditional_values_only_where_their_condition_holds():
+    space = {
+        f"{NET}.activation": {"choice": ["relu", "tanh"]},
+        f"{NET}.dropout": {"choice": [0.1, 0.2], "when": {f"{NET}.activation": "relu"}},
+    }
+    points = sweep(space=space, sampler="grid", trials=None).grid()
+    assert [list(point.values()) for point in points] == [["relu", 0.1], ["relu", 0.2], ["tanh"]]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf/sweep").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_sweeps_of_conf_are_valid(path):
+    from pipelines.compose import compose
+
+    declared = settings.load(path.parent, path.stem)
+    settings.check(declared, yaml_data(compose(declared.overrides, ROOT / "conf")), str(path))
+
+
+def test_what_cannot_be_an_experiment_is_refused():
+    assert promote.delta({"a": {"b": 2, "c": 3}}, {"a": {"b": 1, "c": 3}}) == {"a": {"b": 2}}
+    with pytest.raises(ModelmillError, match=r"a\.b"):
+        promote.delta({"a": {}}, {"a": {"b": 1}})
+
+
+# --- real sweeps ---------------------------------------------------------------------------
+
+
+class Swept(Clone):
+    """A clone with made-up digits, in which sweeps are run."""
+
+    def declare(self, name, text, length):
+        path = self.path / f"conf/sweep/{name}.yaml"
+        path.write_text(HEADER.format(length=length) + text, encoding="utf-8")
+
+    def sweep(self, *arguments, code=0):
+        return self.run(sys.executable, "-m", "pipelines.sweep", *arguments, code=code)
+
+    def start(self, name, **environment):
+        """Begins a sweep, and comes back when its first trial is over."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.sweep", name],
+            cwd=self.path,
+            env=os.environ | {"PYTHONPATH": str(self.path / "src"), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        until = time.monotonic() + 120
+        while not self.ended(name):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        return process
+
+    def ended(self, name):
+        """When each trial that is over was over, by number."""
+        from modelmill.sweeps import study
+
+        folder = self.path / "data/sweeps" / name
+        if not (folder / study.JOURNAL).exists():
+            return {}
+        known = study.open_study(study.storage(folder), name, settings.load(self.conf, name))
+        return {trial.number: trial.datetime_complete for trial in study.judged(known)}
+
+    @property
+    def conf(self):
+        return self.path / "conf/sweep"
+
+    def trials(self, name):
+        return pd.read_csv(self.path / "data/sweeps" / name / "trials.csv")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    clone = Swept(tmp_path_factory.mktemp("sweeps"))
+    clone.repro("preprocess@mnist")
+    return clone
+
+
+def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reproduced(clone):
+    clone.declare("failing", FAILING, "2 epochs")
+    printed = clone.sweep("failing", "--promote")
+    assert "failed: the loss became" in printed
+    assert "failed: out of memory" in printed
+    trials = clone.trials("failing")
+    assert sorted(trials.status) == ["failed"] * 4 + ["finished"] * 2
+    best = trials.iloc[0]
+    assert all(trials["net.dropout"].notna() == (trials["fit.learning_rate"] == 0.5))
+
+    runs = [run for run in clone.runs() if run["tags"].get("sweep") == "failing"]
+    children = [run for run in runs if "mlflow.parentRunId" in run["tags"]]
+    assert len(children) == len(runs) - 1 == 6
+    assert sorted(run["status"] for run in children) == ["FAILED"] * 4 + ["FINISHED"] * 2
+    for run in children:
+        assert set(run["params"]) <= {"fit.learning_rate", "net.hidden_units", "net.dropout"}
+        assert ("reason" in run["tags"]) == (run["status"] == "FAILED")
+
+    folder = clone.path / "data/sweeps/failing"
+    pictures = {path.name for path in folder.glob("*.png")}
+    assert pictures == {"parallel_coordinate.png", "slice.png", "param_importances.png"}
+    assert "cdn" not in (folder / "plots.html").read_text(encoding="utf-8")[:2000]
+
+    experiment = clone.path / "conf/experiment/failing_best.yaml"
+    assert f"learning_rate: {best['fit.learning_rate']}" in experiment.read_text(encoding="utf-8")
+    clone.compose("+experiment=failing_best", "profile=smoke")
+    clone.run(sys.executable, "-m", "pipelines.train", "mnist_mlp")
+    history = artifacts.read_history(clone.path / "data/models/mnist_mlp")
+    assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
+
+
+def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
+    clone.declare("killed", LONG, "40 epochs")
+    process = clone.start("killed")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = clone.ended("killed")
+    assert 1 <= len(before) < 5
+    assert "--resume" in clone.sweep("killed", code=2)
+    clone.edit("conf/sweep/killed.yaml", "[4, 32]", "[4, 64]")
+    assert "sweep.space" in clone.sweep("killed", "--resume", code=2)
+    clone.edit("conf/sweep/killed.yaml", "[4, 64]", "[4, 32]")
+    clone.sweep("killed", "--resume")
+    after = clone.ended("killed")
+    assert len(after) == 5
+    assert before.items() <= after.items()
+    trials = clone.trials("killed")
+    assert set(trials.status) == {"finished"}
+    assert trials["fit.learning_rate"].nunique() == 5
+    runs = [run for run in clone.runs() if run["tags"].get("sweep") == "killed"]
+    children = [run for run in runs if "mlflow.parentRunId" in run["tags"]]
+    assert len(runs) - len(children) == 1
+    assert sum(run["status"] == "FINISHED" for run in children) == 5
+    assert "RUNNING" not in {run["status"] for run in runs}
+
+
+def test_a_node_that_dies_costs_no_trial(clone, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    clone.declare("cluster", LONG, "40 epochs")
+    checks = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
+    monkeypatch.setenv("PYTHONPATH", str(clone.path / "src"))
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 1,
+            "include_dashboard": False,
+            "_system_config": {**checks, "health_check_failure_threshold": 4},
+        },
+    )
+    try:
+        node = cluster.add_node(num_cpus=1)
+        process = clone.start("cluster", RAY_ADDRESS=cluster.address)
+        cluster.remove_node(node, allow_graceful=False)
+        printed = process.communicate(timeout=180)[0]
+        assert process.returncode == 0, printed
+    finally:
+        cluster.shutdown()
+    trials = clone.trials("cluster")
+    assert list(trials.status) == ["finished"] * 5, printed
