@@ -2,7 +2,6 @@
 
 from modelmill import summary
 
-
 HISTORY = [
     {"step": 1, "epoch": 1.0, "loss": 3.0, "accuracy": 0.5, "perplexity": 9.0},
     {"step": 2, "epoch": 2.0, "loss": 1.0, "accuracy": 0.9, "perplexity": 4.0},
