@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LONGEST = ("test_pipeline.py", "test_changes.py")
+LONGEST = ("test_pipeline.py", "test_changes.py", "test_sweeps.py")
 
 
 def pytest_collection_modifyitems(items):
