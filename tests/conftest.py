@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
-LONGEST = ("test_pipeline.py", "test_changes.py")
+LONGEST = ("test_pipeline.py", "test_changes.py", "test_sweeps.py")
 
 # Time for one example depends on who else is at work; what may not hang has a limit of its own.
 settings.register_profile("suite", max_examples=200, deadline=None)

@@ -29,7 +29,7 @@ FAILING = """
 sampler: grid
 trials: null
 space:
-  models.mnist_mlp.fit.learning_rate: {choice: [3.0e+38, 0.05, 0.5]}
+  models.mnist_mlp.fit.learning_rate: {choice: [3.0e+38, 0.06, 0.5]}
   models.mnist_mlp.net.hidden_units: {choice: [[8], [100000000000]]}
   models.mnist_mlp.net.dropout:
     {choice: [0.1], when: {models.mnist_mlp.fit.learning_rate: 0.5}}
