@@ -29,7 +29,7 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
             OmegaConf.resolve(config)
             return OmegaConf.to_yaml(config)
     except Exception as error:  # broken files make Hydra, OmegaConf and PyYAML raise anything
-        raise ModelmillError(f"conf: {' '.join(str(error).split())}") from None
+        raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
 
 
 def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:

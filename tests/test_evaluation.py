@@ -8,6 +8,7 @@ import pytest
 
 from modelmill.artifacts import Card
 from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, classification, reconstruction
 from modelmill.models import Spec
 
@@ -147,3 +148,13 @@ def test_a_mosaic_keeps_every_image_apart_from_its_neighbours():
     assert np.isnan(picture[:, 8]).all()
     assert np.isnan(picture[9]).all()
     assert np.isnan(picture).sum() == picture.size - DIGITS.size
+
+
+@pytest.mark.parametrize(("kind", "array"), [("examples", "x"), ("tokens", "tokens")])
+def test_a_figure_over_a_part_of_the_split_is_refused(tmp_path, kind, array):
+    card = Card({"model": "m"}, Spec((1,), 1), "d", "f", 1)
+    data = Processed(tmp_path, {"splits": {"test": [10, 50]}}, {array: np.zeros(50)})
+    job = Job(tmp_path, card, data, tmp_path)
+    job.require_whole("test", {kind: 40})
+    with pytest.raises(ModelmillError, match=r"m: evaluated on 39 of the 40 in split 'test'"):
+        job.require_whole("test", {kind: 39})

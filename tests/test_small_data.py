@@ -235,6 +235,30 @@ def test_an_unknown_split_is_an_error_that_names_the_others(stored):
         processed.load(stored).split("tset")
 
 
+@pytest.mark.parametrize(
+    ("splits", "problem"),
+    [
+        ({"train": (0, 4), "test": (3, 6)}, "the splits from 0 and from 3 overlap"),
+        ({"train": (0, 6), "test": (6, 6)}, "nothing is left for split 'test'"),
+        ({"train": (0, 4), "test": (4, 7)}, "split 'test' ends at 7, beyond the data"),
+    ],
+)
+def test_splits_are_disjoint_and_whole(stored, splits, problem):
+    with pytest.raises(ModelmillError, match=problem):
+        processed.describe(stored, splits)
+    meta = json.loads((stored / "meta.json").read_text())
+    (stored / "meta.json").write_text(json.dumps(meta | {"splits": splits}))
+    with pytest.raises(ModelmillError, match=problem):
+        processed.load(stored)
+
+
+def test_examples_in_two_splits_are_counted(stored):
+    np.save(stored / "x.npy", np.array([[1, 2], [1, 2], [3, 4], [5, 6], [1, 2], [7, 8]]))
+    processed.describe(stored, {"train": (0, 4), "test": (4, 6)})
+    shared = processed.load(stored).meta["shared"]
+    assert shared == {"train in test": 2, "test in train": 1}
+
+
 def save_pickled(path):
     np.save(path, np.array([{"code": "never run"}] * 6), allow_pickle=True)
 

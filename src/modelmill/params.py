@@ -178,7 +178,9 @@ def yaml_data(text: str, name: str = "YAML") -> Any:
     try:
         return YAML(typ="safe", pure=True).load(text)
     except Exception as error:  # of deep nesting, impossible dates and the like it raises anything
-        raise ModelmillError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise ModelmillError(
+            f"{name} is not valid YAML: {' '.join(str(error).split()):.300}"
+        ) from None
 
 
 MARKS = {

@@ -27,9 +27,8 @@ class Section(BaseModel):
     def _known_keys(cls, value: object) -> object:
         for key in value if isinstance(value, dict) else ():
             if key not in cls.model_fields:
-                raise ValueError(
-                    f"there is no key {str(key)!r} here{_nearest(key, cls.model_fields)}"
-                )
+                near = _nearest(key, cls.model_fields)
+                raise ValueError(f"there is no key {reprlib.repr(str(key))} here{near}")
         return value
 
 
@@ -68,7 +67,7 @@ def choose(entries: Mapping[str, T], name: str, what: str) -> T:
 def check_choice(what: str, name: str, valid: Iterable[str]) -> None:
     """Raises ModelmillError, naming the nearest valid name, if `name` is none of them."""
     if name not in valid:
-        raise ModelmillError(f"{what}: there is no {name!r}{_nearest(name, valid)}")
+        raise ModelmillError(f"{what}: there is no {reprlib.repr(name)}{_nearest(name, valid)}")
 
 
 def _nearest(name: object, valid: Iterable[str]) -> str:

@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         if not np.isin(table[:, -1], np.arange(len(names))).all():
             raise ValueError(f"a class outside 0..{len(names) - 1}")
     except (OSError, ValueError) as error:
-        raise ModelmillError(f"{path}: not an iris table: {error}") from None
+        raise ModelmillError(f"{path}: not an iris table: {error!s:.200}") from None
     return measures, table[:, -1].astype(np.uint8), names
 
 

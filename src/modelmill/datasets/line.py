@@ -35,7 +35,7 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         if not np.isfinite(points).all():
             raise ValueError("a value that is no number, or too large for one")
     except (OSError, ValueError) as error:
-        raise ModelmillError(f"{raw / FILE}: not the points of a line: {error}") from None
+        raise ModelmillError(f"{raw / FILE}: not the points of a line: {error!s:.200}") from None
     np.save(out / "x.npy", points[:, :1])
     np.save(out / "y.npy", points[:, 1:])
     describe(out, {"train": (0, len(points))}, input_shape=[1], outputs=1, scale=1.0)
