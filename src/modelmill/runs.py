@@ -125,7 +125,7 @@ def finish(client: "MlflowClient", run_id: str, card: Card, rows: Sequence[Row])
     """Ends the run of a training with its best and its final metrics; `rows` are its history."""
     points = [summary.points(card, row) for row in rows]
     values = summary.best_and_final(points)
-    _log(client, run_id, [(name, *value) for name, value in values.items()])
+    _log(client, run_id, [(name, value, 0) for name, value in values.items()])
     client.set_terminated(run_id, "FINISHED")
 
 
