@@ -25,7 +25,7 @@ def evaluated(everything, tmp_path):
     for name in everything.datasets:
         folder = tmp_path / "processed" / name
         folder.mkdir(parents=True)
-        (folder / processed.META).write_text('{"digest": "d", "arrays": {}}')
+        (folder / processed.META).write_text('{"digest": "d", "arrays": {}, "splits": {}}')
 
     def write(name, metrics, data="d", evaluated_with=MappingProxyType({}), **changes):
         keys = {"dataset", "task", "arch", "net", "fit"}

@@ -27,7 +27,10 @@ SETTINGS = {
     "fit": {"length": "2 steps", "batch_size": 10, "optimizer": {"name": "sgd"}},
 }
 CARD = Card(SETTINGS, Spec((1,), 1), "d" * 64, "f" * 32, 1)
-ROWS = [{"step": 1, "epoch": 0.5, "loss": 2.0}, {"step": 2, "epoch": 1.0, "loss": 1.0}]
+ROWS = [
+    {"step": 1, "epoch": 0.5, "examples": 10, "loss": 2.0},
+    {"step": 2, "epoch": 1.0, "examples": 20, "loss": 1.0},
+]
 REFERENCE = Reference(metric="loss", better="lower", goal=0.5, published=None, source="ours")
 DEAD = "http://127.0.0.1:9"
 
@@ -69,7 +72,7 @@ def write_files(house, card=CARD, loss=0.25):
     for folder in (model, figures):
         folder.mkdir(parents=True, exist_ok=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
-    (model / artifacts.HISTORY).write_text("step,epoch,loss\n1,0.5,2.0\n2,1.0,1.0\n")
+    (model / artifacts.HISTORY).write_text("step,epoch,examples,loss\n1,0.5,10,2.0\n2,1.0,20,1.0\n")
     artifacts.save_evaluation(figures, card, {"split": "train"}, {"loss": loss, "parameters": 1})
     (figures / "line.png").write_bytes(b"picture")
 

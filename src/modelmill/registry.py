@@ -65,6 +65,7 @@ def make_current(client: "MlflowClient", name: str, run_id: str, model_id: str) 
     versions = client.search_model_versions(f"name = '{name}'")
     version = next((known for known in versions if known.run_id == run_id), None)
     if version is None:
-        version = client.create_model_version(name, f"models:/{model_id}", run_id)
+        source = f"models:/{model_id}"
+        version = client.create_model_version(name, source, run_id, model_id=model_id)
     client.set_registered_model_alias(name, CURRENT, version.version)
     return True

@@ -53,6 +53,7 @@ def connect() -> "MlflowClient":
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     logging.getLogger("alembic").setLevel(logging.ERROR)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -125,7 +126,7 @@ def finish(client: "MlflowClient", run_id: str, rows: Sequence[Row]) -> None:
     """Ends the run of a training with its best and its final metrics; `rows` are its history."""
     points = [summary.rounded(row) for row in rows]
     values = summary.best_and_final(points)
-    _log(client, run_id, [(name, *value) for name, value in values.items()])
+    _log(client, run_id, [(name, value, 0) for name, value in values.items()])
     client.set_terminated(run_id, "FINISHED")
 
 

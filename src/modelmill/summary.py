@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from modelmill import results
@@ -30,19 +29,18 @@ def rounded(row: Row) -> dict[str, float]:
     return {name: float(f"{value:.9g}") for name, value in row.items()}
 
 
-def best_and_final(rows: Sequence[Row]) -> dict[str, tuple[float, int]]:
-    """Each metric's last value, and its best one, with the steps they were measured after.
+def best_and_final(rows: Sequence[Row]) -> dict[str, float]:
+    """Each metric's last value, and its best one.
 
     Where there are validation data, the best of them counts and not the best of training.
     """
     metrics = [name for name in rows[-1] if name not in AXES]
     validation = [name for name in metrics if name.startswith("validation_")]
-    final = {f"final_{name}": (rows[-1][name], int(rows[-1]["step"])) for name in metrics}
+    final = {f"final_{name}": rows[-1][name] for name in metrics}
     best = {}
     for name in validation or metrics:
         pick = max if name.removeprefix("validation_") in HIGHER_IS_BETTER else min
-        row = pick(rows, key=itemgetter(name))
-        best[f"best_{name}"] = (row[name], int(row["step"]))
+        best[f"best_{name}"] = pick(row[name] for row in rows)
     return final | best
 
 
