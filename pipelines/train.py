@@ -9,7 +9,6 @@ from modelmill.files import replacing_folder
 from modelmill.schema import choose
 from pipelines import run
 
-SETTINGS = {"dataset", "task", "arch", "net", "fit"}
 CHECKPOINTS = "data/checkpoints"
 
 
@@ -26,7 +25,7 @@ def main() -> None:
     from modelmill.training.checkpoints import Checkpoints
 
     data = processed.load(Path("data/processed", entry.dataset))
-    settings = {"model": name, "seed": everything.seed, **entry.model_dump(include=SETTINGS)}
+    settings = everything.training(name)
     with tracking.Recorder() as recorder:
         runtime.start(everything.seed, entry.fit.shards, precision=entry.fit.precision)
         from modelmill.training.session import train

@@ -129,6 +129,11 @@ class Params(Section):
     datasets: dict[str, Dataset]
     models: dict[str, Model]
 
+    def training(self, name: str) -> dict[str, Any]:
+        """What the training of model `name` depends on, besides the data and the code."""
+        keys = {"dataset", "task", "arch", "net", "fit"}
+        return {"model": name, "seed": self.seed, **self.models[name].model_dump(include=keys)}
+
 
 # --- loading -------------------------------------------------------------------------------
 

@@ -49,8 +49,7 @@ def _result(
     except ModelmillError:
         return result
     evaluation = artifacts.read_evaluation(data / "figures" / name, card)
-    wanted = {"model": name, "seed": params.seed, **model.model_dump(include=set(card.settings))}
-    if card.settings != wanted or card.data != digest:
+    if card.settings != params.training(name) or card.data != digest:
         return result
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
         return result

@@ -12,7 +12,6 @@ from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.params import Params
 from modelmill.sweeps.settings import Sweep
-from modelmill.sweeps.trial import SETTINGS
 
 IDENTITY = "sweep.json"
 MAY_CHANGE = {"about", "minutes", "resources", "trials"}  # without making other trials
@@ -43,8 +42,7 @@ def prepare(
 
 def _identity(sweep: Sweep, params: Params, data: Processed) -> Mapping[str, Any]:
     """By key, as text: what a trial's result depends on."""
-    entry = params.models[sweep.model].model_dump(include=SETTINGS)
-    settings = {"model": sweep.model, "seed": params.seed, **entry}
+    settings = params.training(sweep.model)
     return {
         **summary.flatten(sweep.model_dump(exclude=MAY_CHANGE), "sweep."),
         **summary.flatten(settings, "params."),

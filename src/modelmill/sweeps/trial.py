@@ -16,7 +16,6 @@ from modelmill.params import parse, part
 from modelmill.sweeps.settings import Sweep, Values, with_values
 from modelmill.training.settings import Precision
 
-SETTINGS = {"dataset", "task", "arch", "net", "fit"}
 SPLITS = ("train", "validation")
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"
 STATUS, REASON, LAP, ROW = "status", "reason", "lap", "row"  # of a report, beside the metric
@@ -69,7 +68,7 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
         }
         tune.report(last)
 
-    settings = {"model": name, "seed": params.seed, **entry.model_dump(include=SETTINGS)}
+    settings = params.training(name)
     try:
         model = artifacts.build(settings, task.spec(data.meta, entry.fit))
         session.train(name, model, task, entry.fit, data, params.seed, report)
