@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench sweep test fuzz check audit ui sync \
+.PHONY: help setup repro report results bench sweep test fuzz reliability check audit ui sync \
   clean-checkpoints clean lock
 
 help: ## this list
@@ -51,6 +51,9 @@ test: setup ## the whole test suite
 
 fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
 	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
+
+reliability: setup ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
+	pytest -m fault --long --hypothesis-profile=fuzz -vv --reliability=docs/reliability.md
 
 check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .

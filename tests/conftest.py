@@ -1,10 +1,14 @@
 """Shared by the tests: where the repository is, and TensorFlow started as the stages start it."""
 
+from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import settings
+
+from modelmill.files import write_text
+from modelmill.results import insert
 
 ROOT = Path(__file__).parent.parent
 LONGEST = ("test_pipeline.py", "test_changes.py", "test_sweeps.py")
@@ -17,11 +21,55 @@ settings.load_profile("suite")
 
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="kill every stage 20 times")
+    parser.addoption("--reliability", type=Path, help="a document to write the table of faults to")
+
+
+def pytest_configure(config):
+    if path := config.getoption("--reliability"):
+        config.pluginmanager.register(Reliability(path))
 
 
 def pytest_collection_modifyitems(items):
     """Starts the longest files first, so that two workers end together."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        if fault := item.get_closest_marker("fault"):
+            item.user_properties.append(("fault", fault.args))
+            if hasattr(item.obj, "hypothesis"):
+                item.user_properties.append(("tries", settings().max_examples))
+
+
+class Reliability:
+    """Collects how often the tests marked with a fault survived it."""
+
+    def __init__(self, path):
+        self.path, self.survived, self.tried = path, Counter(), Counter()
+
+    def pytest_runtest_logreport(self, report):
+        properties = dict(report.user_properties)
+        if report.when == "call" and "fault" in properties:
+            row = (*properties["fault"], report.location[0], report.location[2].split("[")[0])
+            self.tried[row] += properties.get("tries", 1)
+            self.survived[row] += properties.get("tries", 1) * report.passed
+
+    def pytest_sessionfinish(self, session):
+        if hasattr(session.config, "workerinput"):
+            return
+        lines = ["| fault | promise | test | survived |", "| --- | --- | --- | --- |"]
+        for row in sorted(self.tried):
+            fault, promise, file, test = row
+            count = f"{self.survived[row]:,} of {self.tried[row]:,}"
+            lines.append(f"| {fault} | {promise} | `{file}`: `{test}` | {count} |")
+        document = self.path.read_text(encoding="utf-8")
+        write_text(self.path, insert(document, "faults", "\n".join(lines)))
+
+
+@pytest.fixture
+def tries(request):
+    """How often to do what a test does again and again."""
+    count = 20 if request.config.getoption("--long") else 2
+    request.node.user_properties.append(("tries", count))
+    return count
 
 
 def listening(server):

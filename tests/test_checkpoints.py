@@ -84,6 +84,7 @@ def killed_after(monkeypatch, count):
     monkeypatch.setattr(Checkpoints, "_save", saved)
 
 
+@pytest.mark.fault("death while a checkpoint is written", "the same bytes as without")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
 def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch):
     undisturbed = train(None)
@@ -100,6 +101,7 @@ def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, mo
     assert resumed == undisturbed
 
 
+@pytest.mark.fault("Ctrl-C, SIGTERM", "the step is ended and saved; the same bytes as without")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
 def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
     def interrupt(row):
@@ -117,12 +119,14 @@ def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+@pytest.mark.fault("a loss that is no number", "training stops, naming step and checkpoint")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
 def test_a_training_that_diverges_names_the_last_checkpoint(tmp_path):
     with pytest.raises(ModelmillError, match=r"the last checkpoint is .*m/0{9}\d{3}\.checkpoint"):
         train(tmp_path / "m", optimizer={"name": "sgd"}, learning_rate=1e30)
 
 
+@pytest.mark.fault("a full disk, for a checkpoint", "a warning; the training goes on")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
 def test_a_full_disk_costs_the_checkpoint_not_the_training(tmp_path, monkeypatch, capsys):
     def full(*_):
@@ -152,6 +156,7 @@ def test_the_newest_two_are_kept_and_the_newest_is_read(tmp_path):
     assert kept.newest().progress == {"history": [{"loss": 0.1}]}
 
 
+@pytest.mark.fault("a checkpoint cut or with a bit flipped", "the one before is used")
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path_factory, place, bit, cut):
     kept = saved(tmp_path_factory.mktemp("m"), 3, 4)

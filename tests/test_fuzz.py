@@ -37,6 +37,7 @@ pytestmark = [
 
 SECONDS, MEGABYTES = 20, 600  # for one file, on a busy machine; above what the process has
 LONGEST_LINE = 600
+PROMISE = "what is right, or one line that says what is wrong"
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -151,6 +152,7 @@ BOMB = gzip.compress(mnist.format_idx(np.zeros((5, 5), np.uint8)) + bytes(1 << 3
 LIAR = gzip.compress(TABLE[:4] + b"\xff" * 8 + TABLE[12:])
 
 
+@pytest.mark.fault("damaged IDX files", PROMISE)
 @given(damaged(TABLE, gzip.compress(TABLE, mtime=0)))
 @example(BOMB)
 @example(LIAR)
@@ -166,6 +168,7 @@ LABELS = mnist.format_idx(np.arange(4, dtype=np.uint8))
 KINDS = {"images-idx3": IMAGES, "labels-idx1": LABELS}
 
 
+@pytest.mark.fault("damaged MNIST", PROMISE)
 @given(st.dictionaries(st.sampled_from([*KINDS]), damaged(IMAGES, LABELS)), st.integers(1, 5))
 def test_digits(changed, validation):
     files = {f"train-{kind}-ubyte": changed.get(kind, whole) for kind, whole in KINDS.items()}
@@ -184,6 +187,7 @@ ENCODINGS += ["ascii", "gb18030", "shift_jis", "iso2022_jp", "hz", "unicode_esca
 TEXTS = [PLAY.encode(encoding) for encoding in ("utf-8", "utf-16", "utf-32-be", "utf-7", "gb18030")]
 
 
+@pytest.mark.fault("text in the wrong encoding", PROMISE)
 @given(damaged(b"a", *TEXTS), st.sampled_from(ENCODINGS), st.sampled_from([1, 2, 3, 7, 1 << 20]))
 @example(b"", "utf-8", 1)
 @example(b"+2AA-", "utf-7", 1)
@@ -201,6 +205,7 @@ def test_characters(data, encoding, block):
         assert "".join(map(chr, codes)) == expected
 
 
+@pytest.mark.fault("damaged text", PROMISE)
 @given(damaged(b"a", b"ab", *TEXTS), st.floats(0, 1, exclude_min=True, exclude_max=True))
 @example("é".encode() * 600_000, 0.5)
 def test_text(data, fraction):
@@ -217,6 +222,7 @@ CORPUS = b" the old <unk> turns \n a <unk> N \n\n the river leaves"
 FILES = list(ptb.SPLITS.values())
 
 
+@pytest.mark.fault("damaged Penn Treebank", PROMISE)
 @given(st.lists(st.none() | st.just(CORPUS) | damaged(CORPUS, b"x"), min_size=3, max_size=3))
 @example([b"the <unk> " * 500_000, b"x" * 500_000, b"the"])
 @example([b"x" * 9_000_000, b"x" * 5000, b"the"])
@@ -235,6 +241,7 @@ def test_treebank(contents):
 FLOWERS = b"4,4,setosa,versicolor\n5.1,3.5,1.4,0.2,0\n7,3,4,1,1\n5,3.5,1.4,0.2,0\n6,3,4,1,1\n"
 
 
+@pytest.mark.fault("damaged iris", PROMISE)
 @given(damaged(FLOWERS), st.integers(1, 6))
 def test_flowers(data, rows):
     options = iris.Options(rows=rows, test_fraction=0.4, split_seed=1)
@@ -246,6 +253,7 @@ def test_flowers(data, rows):
         assert max(part["y"].max() for part in found.splits.values()) < found.meta["outputs"]
 
 
+@pytest.mark.fault("damaged points", PROMISE)
 @given(damaged(b"x,y\n1,2\n-0.5,1e-3\n3,4\n"))
 def test_points(data):
     found = prepared(line, {line.FILE: data}, line.Options())
@@ -265,6 +273,7 @@ def stored(tmp_path_factory):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.fault("damaged prepared data", PROMISE)
 @given(st.data())
 def test_prepared(stored, data):
     name = data.draw(st.sampled_from(sorted(stored)))
@@ -289,6 +298,7 @@ def few():
     return yaml.safe_dump(whole, sort_keys=False).encode()
 
 
+@pytest.mark.fault("damaged params.yaml", PROMISE)
 @given(damaged(few()))
 @example(b"a: " + b"[" * 50_000)
 @example(
@@ -314,6 +324,7 @@ CONF = {
 }
 
 
+@pytest.mark.fault("damaged conf/", PROMISE)
 @given(st.data())
 def test_conf(data):
     name = data.draw(st.sampled_from(sorted(CONF)))
@@ -367,6 +378,7 @@ def saved(kind, mode, grey):
     return buffer.getvalue()
 
 
+@pytest.mark.fault("damaged pictures", PROMISE)
 @given(damaged(*(saved(*picture) for picture in pictures())))
 def test_pictures(data):
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ import pytest
 from clone import Clone
 
 MODEL = "mnist_softmax"
+PARTS = ("raw", "processed", "models", "metrics", "figures", "report")
 # `pipelines.train` with calls of a step or two, and a checkpoint after each of them.
 TRAIN = (
     "import sys; from modelmill.training import checkpoints; checkpoints.SECONDS = 0.0;"
@@ -35,14 +36,9 @@ def clone(tmp_path_factory):
     return clone
 
 
-@pytest.fixture
-def tries(request):
-    return 20 if request.config.getoption("--long") else 2
-
-
 def results(clone: Clone) -> dict[str, bytes]:
     """What the stages wrote, by path; half-written temporary files are not among it."""
-    folders = [clone.path / "data" / part for part in ("raw", "processed", "models", "metrics")]
+    folders = [clone.path / "data" / part for part in PARTS]
     files = [p for folder in folders for p in folder.rglob("*") if p.is_file()]
     return {str(path): path.read_bytes() for path in files if "/." not in str(path)}
 
@@ -62,6 +58,7 @@ def killed(clone: Clone, command: list[str], seconds: float) -> bool:
     return False
 
 
+@pytest.mark.fault("SIGKILL while training", "the next `dvc repro` gives the same bytes")
 def test_a_training_killed_at_any_moment_ends_the_same(clone, tries):
     whole, moments = clone.bytes(MODEL), random.Random(1)
     train = [sys.executable, "-c", TRAIN]
@@ -78,6 +75,7 @@ def test_a_training_killed_at_any_moment_ends_the_same(clone, tries):
     assert not checkpoints(kept)
 
 
+@pytest.mark.fault("SIGKILL of a whole `dvc repro`", "the next `dvc repro` gives the same bytes")
 def test_a_pipeline_killed_at_any_moment_ends_the_same(clone, tries):
     whole, moments = results(clone), random.Random(2)
     clone.run("rm", "-rf", "data/raw", "data/processed", "data/models", ".dvc/cache")
@@ -88,3 +86,24 @@ def test_a_pipeline_killed_at_any_moment_ends_the_same(clone, tries):
     assert results(clone) == whole
     assert deaths
     assert "up to date" in clone.run("dvc", "status", f"evaluate@{MODEL}")
+
+
+STAGES = {
+    "preprocess": ("mnist", "data/processed/mnist"),
+    "train": (MODEL, f"data/models/{MODEL}"),
+    "evaluate": (MODEL, f"data/figures/{MODEL}"),
+    "report": ("", "data/report"),
+}
+
+
+@pytest.mark.fault("a stage cannot write its files", "one line; the old results stay")
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_cannot_write_says_so_and_leaves_the_old_results(clone, stage):
+    clone.run("dvc", "repro", "-s", "report")
+    argument, folder = STAGES[stage]
+    before = results(clone)
+    command = f"ulimit -f 8; exec {sys.executable} -m pipelines.{stage} {argument}"
+    *_, last = clone.run("bash", "-c", command, code=2).splitlines()
+    assert last.startswith("error: ")
+    assert results(clone) == before
+    assert not [path for path in (clone.path / folder).parent.iterdir() if path.name[0] == "."]

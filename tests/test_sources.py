@@ -145,6 +145,7 @@ def test_the_mirror_comes_before_the_configured_sources(get, mirror):
     assert outcome.said == [f"things: trying mirror {mirror}"]
 
 
+@pytest.mark.fault("other bytes than announced", "refused; the next source is used")
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -286,6 +287,7 @@ def test_a_failing_source_falls_through_to_the_next_and_says_why(get, site, mirr
 PACKED = gzip.compress(FILES["b.txt"])
 
 
+@pytest.mark.fault("a download cut short, too long, damaged", "refused; the next source is used")
 @pytest.mark.parametrize(
     ("answer", "gzipped", "reason"),
     [
@@ -310,6 +312,7 @@ def test_a_bad_body_is_refused(refused, site, answer, gzipped, reason):
     assert reason in refused(https(gzip=gzipped))
 
 
+@pytest.mark.fault("a server that falls silent", "refused; the next source is used")
 @pytest.mark.parametrize("speaks_first", [True, False])
 def test_a_silent_server_is_given_up(refused, site, monkeypatch, speaks_first):
     done = threading.Event()
@@ -517,6 +520,7 @@ def test_a_truncated_archive_is_an_error(refused, registry, kind):
     assert f"{name}: " in refused(package(kind, archive))
 
 
+@pytest.mark.fault("a damaged archive", "what is right, or one line that says what is wrong")
 @both
 @pytest.mark.fuzz
 @given(data=st.data())

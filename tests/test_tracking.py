@@ -145,6 +145,7 @@ def test_evaluation_completes_the_run_of_its_training(house):
     assert names == {"figures/line.png", "figures/evaluation.json"}
 
 
+@pytest.mark.fault("MLflow's database is lost", "`sync` makes it good, once")
 def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     write_files(house)
     client = runs.connect()
@@ -237,6 +238,7 @@ def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
     assert "test_loss" not in run.data.metrics
 
 
+@pytest.mark.fault("no tracking server", "one warning; the training goes on")
 def test_a_server_that_is_not_there_costs_one_line(house, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -259,6 +261,7 @@ def test_credentials_in_an_address_are_never_shown(house, monkeypatch, capfd):
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.fault("a slow tracking server", "the training does not wait")
 def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
     monkeypatch.setattr(tracking, "PATIENCE", 1.0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
@@ -306,6 +309,7 @@ with tracking.Recorder() as recorder:
 """
 
 
+@pytest.mark.fault("SIGKILL while a run is recorded", "the run says so")
 def test_a_stage_that_is_killed_leaves_a_run_that_says_so(house):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     assert subprocess.run([sys.executable, "-c", STAGE], env=environment).returncode == -9
@@ -321,6 +325,7 @@ def wait_for(condition):
         time.sleep(0.2)
 
 
+@pytest.mark.fault("eight processes at once on a fresh database", "all record")
 def test_many_processes_may_open_a_fresh_database_at_once(house):
     (house / "mlflow.db").unlink()
     command = [sys.executable, "-c", "from modelmill import runs; runs.connect()"]
