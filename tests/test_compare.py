@@ -43,8 +43,10 @@ def record(root, name, batch_size, rate):
     for folder in (model, figures):
         folder.mkdir(parents=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)), encoding="utf-8")
-    lines = ["step,epoch,learning_rate,loss,validation_accuracy"]
-    lines += [f"{n * 10},{n},{rate},{1 / n},{1 - rate / n}" for n in range(1, 6)]
+    lines = ["step,epoch,examples,learning_rate,loss,validation_accuracy"]
+    lines += [
+        f"{n * 10},{n},{n * 10 * batch_size},{rate},{1 / n},{1 - rate / n}" for n in range(1, 6)
+    ]
     (model / artifacts.HISTORY).write_text("\n".join(lines), encoding="utf-8")
     artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 1 - rate})
     runs.record(runs.connect(), root, name, "quick", EVIL, REFERENCE, False, True)
