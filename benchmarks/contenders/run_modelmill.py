@@ -1,4 +1,4 @@
-"""modelmill: what `pipelines.train` runs, progress included."""
+"""modelmill: what `pipelines.train` runs, progress and checkpoints included."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from modelmill.params import Model
 
 def prepare(workload: dict[str, Any]) -> Train:
     from modelmill.training import batches
+    from modelmill.training.checkpoints import Checkpoint, Checkpoints
     from modelmill.training.loop import Trainer
     from modelmill.training.progress import Progress
 
@@ -30,8 +31,18 @@ def prepare(workload: dict[str, Any]) -> Train:
         trainer.predictions_per_step,
         workload["unit"],
     )
-    laps = trainer.run(progress.call)
+    checkpoints = Checkpoints(Path("data/checkpoints/benchmark", workload["name"]))
+    checkpoints.remove()
     done = 0
+
+    def state() -> Checkpoint:
+        return Checkpoint(trainer.checkpoint(), {})
+
+    def on_call(step: int, metrics: dict[str, float]) -> None:
+        progress.call(step, metrics)
+        checkpoints.offer(step, False, state)
+
+    laps = trainer.run(on_call)
 
     def train(steps: int) -> int:
         nonlocal done
@@ -40,6 +51,7 @@ def prepare(workload: dict[str, Any]) -> Train:
             row = next(laps)
             progress.lap(row)
             done = int(row["step"])
+            checkpoints.offer(done, True, state)
         return done - before
 
     return train
