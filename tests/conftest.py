@@ -20,7 +20,7 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="kill every stage 20 times")
+    parser.addoption("--long", action="store_true", help="also what takes minutes")
     parser.addoption("--reliability", type=Path, help="a document to write the table of faults to")
 
 
@@ -29,10 +29,12 @@ def pytest_configure(config):
         config.pluginmanager.register(Reliability(path))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Starts the longest files first, so that two workers end together."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
     for item in items:
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip("takes minutes: --long"))
         if fault := item.get_closest_marker("fault"):
             item.user_properties.append(("fault", fault.args))
             if hasattr(item.obj, "hypothesis"):
@@ -67,9 +69,8 @@ class Reliability:
 @pytest.fixture
 def tries(request):
     """How often to do what a test does again and again."""
-    count = 20 if request.config.getoption("--long") else 2
-    request.node.user_properties.append(("tries", count))
-    return count
+    request.node.user_properties.append(("tries", 20))
+    return 20
 
 
 def listening(server):

@@ -41,7 +41,7 @@ def root(everything, tmp_path_factory):
     for name in everything.datasets:
         (root / "data/processed" / name).mkdir(parents=True)
         meta = root / "data/processed" / name / processed.META
-        meta.write_text('{"digest": "d", "arrays": {}}', encoding="utf-8")
+        meta.write_text('{"digest": "d", "arrays": {}, "splits": {}}', encoding="utf-8")
     for number, name in enumerate(set(everything.models) - {"ptb_small"}):
         _run(everything, root / "data", name, number)
     sample = root / "data/figures/char_rnn/sample.txt"

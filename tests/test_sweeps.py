@@ -213,6 +213,7 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
     assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
 
 
+@pytest.mark.long
 @pytest.mark.fault("SIGKILL of a sweep", "`--resume` repeats no finished trial")
 def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     clone.declare("killed", LONG, "40 epochs")
@@ -239,6 +240,7 @@ def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     assert "RUNNING" not in {run["status"] for run in runs}
 
 
+@pytest.mark.long
 @pytest.mark.fault("a node of the cluster dies", "every trial is finished")
 def test_a_node_that_dies_costs_no_trial(clone, monkeypatch):
     from ray.cluster_utils import Cluster

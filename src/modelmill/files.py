@@ -48,8 +48,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder that becomes `path`, as a whole, if the block succeeds."""
+    """Yields an empty temporary folder that becomes `path`, as a whole, if the block succeeds.
+
+    What a process that was killed left of its own is removed: one at a time writes a folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield temporary
