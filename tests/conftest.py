@@ -69,8 +69,9 @@ class Reliability:
 @pytest.fixture
 def tries(request):
     """How often to do what a test does again and again."""
-    request.node.user_properties.append(("tries", 20))
-    return 20
+    count = 20 if request.config.getoption("--reliability") else 3
+    request.node.user_properties.append(("tries", count))
+    return count
 
 
 def listening(server):

@@ -1,6 +1,6 @@
 """Stages that are killed: nothing half-written is taken for whole, and the results are the same.
 
-With ``--long`` trainings and pipelines are killed as well, 20 times each.
+With ``--long`` trainings and pipelines are killed as well, 20 times each by `make reliability`.
 """
 
 import os
