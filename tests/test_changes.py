@@ -113,3 +113,16 @@ def test_a_new_architecture_is_one_more_file(clone):
         ]
         == 0.5
     )
+
+
+def test_an_experiment_is_applied_with_its_results(clone):
+    rate, target = "models.mnist_softmax.fit.learning_rate", "evaluate@mnist_softmax"
+    changes = ["-S", "profile=smoke", "-S", f"{rate}=0.2"]
+    clone.run("dvc", "exp", "run", "--name", "tried", *changes, target)
+    results = clone.bytes("mnist_softmax")
+    clone.git("checkout", "-q", ".")
+    clone.run("dvc", "checkout", "--force", "--quiet")
+    assert clone.bytes("mnist_softmax") != results
+    clone.run("dvc", "exp", "apply", "tried")
+    assert clone.bytes("mnist_softmax") == results
+    assert re.search(rf"{rate} +0.5 +0.2", clone.run("dvc", "params", "diff"))

@@ -1,5 +1,6 @@
 """DVC's experiments and its queue, in a clone: every one becomes a comparable run in MLflow."""
 
+import re
 import sys
 
 from clone import Clone
@@ -32,4 +33,11 @@ def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(t
     runs = [run for run in clone.runs() if run["tags"].get("dvc_experiment")]
     assert {run["params"]["fit.learning_rate"] for run in runs} == {"0.1", "0.2", "0.3"}
     assert all("test_accuracy" in run["metrics"] for run in runs)
-    assert len({run["tags"]["dvc_experiment"] for run in runs}) == len(runs) == 3
+    names = {run["params"]["fit.learning_rate"]: run["tags"]["dvc_experiment"] for run in runs}
+    assert len(set(names.values())) == len(runs) == 3
+
+    table = clone.run("dvc", "exp", "show", "--csv")
+    assert all(name in table for name in names.values())
+    difference = clone.run("dvc", "exp", "diff", names["0.1"], names["0.2"])
+    assert f"{rate}" in difference
+    assert re.search(r"mnist_softmax.json +accuracy", difference)
