@@ -127,3 +127,22 @@ def test_masks_of_places_calls_and_layers_are_independent():
         assert abs(np.corrcoef(one, other)[0, 1]) < 4.5 / np.sqrt(count)
     for mask in masks.values():
         assert mask.mean() == pytest.approx(0.3, abs=4.5 * np.sqrt(0.3 * 0.7 / count))
+
+
+@pytest.mark.long
+@pytest.mark.fault("a race within XLA", "compiled functions are safe to use side by side")
+def test_shards_may_begin_to_use_a_compiled_function_at_once(tensorflow):
+    tf = tensorflow
+    x = tf.random.normal([300, 1000])
+    for number in range(300):
+
+        @tf.function(jit_compile=True, autograph=False)
+        def compiled(x, number=float(number)):
+            return tf.reduce_logsumexp(x + number, axis=-1)
+
+        @tf.function(autograph=False)
+        def shards(compiled=compiled):
+            return compiled(x) + compiled(x * 2)
+
+        compiled.get_concrete_function(x)
+        tf.debugging.assert_all_finite(shards(), "")

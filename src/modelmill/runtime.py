@@ -9,6 +9,10 @@ from pathlib import Path
 
 from modelmill.training.settings import Precision
 
+# XLA's new library for reductions on processors crashes now and then where two shards begin to use
+# the same compiled function at once: they share a list that nothing guards.
+SAFE_XLA = "--xla_cpu_experimental_ynn_fusion_type="
+
 # Keras imports these if it finds them, for features not used here: 2 of the 4 seconds it takes.
 UNUSED_BY_KERAS = ("sklearn", "pandas", "matplotlib")
 
@@ -61,6 +65,7 @@ def start(
         precision: of large products; bfloat16 is only faster on processors that know it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["XLA_FLAGS"] = f"{SAFE_XLA} {os.environ.get('XLA_FLAGS', '')}"
     with _quiet(), _uncollected(), _hidden(UNUSED_BY_KERAS):
         import keras
         import tensorflow as tf

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,6 +96,8 @@ class Checkpoints:
         for folder in self.folder.parent.parent.glob("*/*"):
             if time.time() - folder.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # it has those of other settings
+            self.folder.parent.rmdir()
 
     def _save(self, step: int, checkpoint: Checkpoint) -> None:
         buffer = BytesIO()
