@@ -46,14 +46,15 @@ class Clone:
         assert process.returncode == code, printed
         return printed
 
-    def started(self, *command: str) -> "subprocess.Popen[str]":
-        """The command at work, in a process group of its own."""
+    def started(self, *command: str, **variables: str) -> "subprocess.Popen[str]":
+        """The command at work, in a process group of its own, with these variables as well."""
         environment = os.environ | {
             "PYTHONPATH": str(self.path / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
             environment.pop(name, None)
+        environment |= variables
         return subprocess.Popen(
             command,
             cwd=self.path,

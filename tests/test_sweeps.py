@@ -1,8 +1,6 @@
 """Sweeps: what is refused, and real ones that fail, are killed, lose a node, and are promoted."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -141,14 +139,7 @@ class Swept(Clone):
 
     def start(self, name, **environment):
         """Begins a sweep, and comes back when its first trial is over."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.sweep", name],
-            cwd=self.path,
-            env=os.environ | {"PYTHONPATH": str(self.path / "src"), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        process = self.started(sys.executable, "-m", "pipelines.sweep", name, **environment)
         until = time.monotonic() + 120
         while not self.ended(name):
             assert process.poll() is None, process.stdout.read()
