@@ -33,33 +33,40 @@ def main() -> None:
     from modelmill.sweeps import results, state, study
 
     folder = Path("data/sweeps", name)
-    state.prepare(folder, name, sweep, params, data, arguments.fresh)
-    trials = study.open_study(study.storage(folder), name, sweep)
-    total = sweep.trials or len(sweep.grid())
-    missing = total - len(study.judged(trials))
-    if missing > 0:
-        if study.judged(trials) and not arguments.resume:
-            raise ModelmillError(
-                f"{folder} has {total - missing} of {total} trials: --resume runs the others, "
-                "--fresh begins again"
-            )
+    with state.alone(folder):
+        state.prepare(folder, name, sweep, params, data, arguments.fresh)
+        trials = study.open_study(study.storage(folder), name, sweep)
+        total = sweep.trials or len(sweep.grid())
+        missing = total - len(study.judged(trials))
+        if missing > 0:
+            if study.judged(trials) and not arguments.resume:
+                raise ModelmillError(
+                    f"{folder} has {total - missing} of {total} trials: --resume runs the others, "
+                    "--fresh begins again"
+                )
 
-        from modelmill.sweeps import engine
+            from modelmill.sweeps import engine
 
-        missing = engine.run(name, sweep, base, params, data, trials, folder, missing)
-    print(results.plain(trials, sweep, BEST))
-    print(f"plots: {folder / results.PAGE}")
-    if missing > 0:
-        print(f"{missing} of {total} trials are missing: --resume runs them")
-    best = study.best(trials)
-    if arguments.promote and best:
-        from modelmill.sweeps import promote
+            missing = engine.run(name, sweep, base, params, data, trials, folder, missing)
+        print(results.plain(trials, sweep, BEST))
+        print(f"plots: {folder / results.PAGE}")
+        if missing > 0:
+            print(f"{missing} of {total} trials are missing: --resume runs them")
+        best = study.best(trials)
+        if arguments.promote and best:
+            comment = f"Trial {best.number} of the sweep {name}: {sweep.metric} {best.value!r}."
+            _promote(name, sweep, base, results.values(best, sweep), comment)
 
-        wanted = settings.with_values(base, results.values(best, sweep))
-        comment = f"Trial {best.number} of the sweep {name}: {sweep.metric} {best.value!r}."
-        path = Path("conf/experiment", f"{name}_best.yaml")
-        write_text(path, promote.experiment(wanted, yaml_data(compose([])), sweep.model, comment))
-        print(f"{path}: dvc exp run -S +experiment={path.stem}")
+
+def _promote(
+    name: str, sweep: settings.Sweep, base: settings.Values, values: settings.Values, comment: str
+) -> None:
+    from modelmill.sweeps import promote
+
+    wanted = settings.with_values(base, values)
+    path = Path("conf/experiment", f"{name}_best.yaml")
+    write_text(path, promote.experiment(wanted, yaml_data(compose([])), sweep.model, comment))
+    print(f"{path}: dvc exp run -S +experiment={path.stem}")
 
 
 if __name__ == "__main__":

@@ -90,12 +90,57 @@ def test_a_pipeline_killed_at_any_moment_ends_the_same(clone, tries):
     assert "up to date" in clone.run("dvc", "status", f"evaluate@{MODEL}")
 
 
+@pytest.mark.long
+@pytest.mark.fault("two `dvc repro` at once", "the second refuses or waits; the same bytes")
+def test_two_repros_at_once_do_not_meet(clone):
+    whole = results(clone)
+    clone.run("rm", "-rf", "data/models", "data/metrics", "data/figures", ".dvc/cache/runs")
+    repro = ["dvc", "repro", f"evaluate@{MODEL}"]
+    first, second = clone.started(*repro), clone.started(*repro)
+    ended = [(process.communicate()[0], process.returncode) for process in (first, second)]
+    for printed, code in ended:
+        refused = "is busy, it is being blocked by" in printed or "acquire lock" in printed
+        assert code == 0 or refused, printed
+    assert 0 in [code for _, code in ended], ended
+    clone.repro(f"evaluate@{MODEL}")
+    assert results(clone) == whole
+    assert "up to date" in clone.run("dvc", "status", f"evaluate@{MODEL}")
+
+
 STAGES = {
     "preprocess": ("mnist", "data/processed/mnist"),
     "train": (MODEL, f"data/models/{MODEL}"),
     "evaluate": (MODEL, f"data/figures/{MODEL}"),
     "report": ("", "data/report"),
 }
+
+
+@pytest.mark.long
+@pytest.mark.fault(
+    "SIGKILL of a stage", "old results, new ones or none; the next run ends the same"
+)
+@pytest.mark.parametrize("stage", [stage for stage in ("download", *STAGES) if stage != "train"])
+def test_a_stage_killed_at_any_moment_leaves_nothing_half_written(clone, tries, stage):
+    clone.run("dvc", "repro", "-s", "report")
+    argument, folder = {**STAGES, "download": ("mnist", "data/raw/mnist")}[stage]
+    whole, moments = results(clone), random.Random(3)
+    command = [sys.executable, "-m", f"pipelines.{stage}", *argument.split()]
+    began = time.monotonic()
+    clone.run(*command)
+    assert results(clone) == whole
+    seconds, deaths = time.monotonic() - began, 0
+    for number in range(tries):
+        if number % 2:
+            clone.run("rm", "-rf", folder)  # as DVC does before a stage
+        deaths += killed(clone, command, moments.uniform(0, seconds))
+        written = {path for path in whole if path.startswith(str(clone.path / folder))}
+        found = results(clone)
+        assert found.items() <= whole.items()
+        assert whole.keys() - found.keys() in (set(), written)
+    assert deaths
+    clone.run(*command)
+    assert results(clone) == whole
+    assert not list((clone.path / folder).parent.glob(f".{Path(folder).name}.*"))
 
 
 @pytest.mark.fault("a stage cannot write its files", "one line; the old results stay")

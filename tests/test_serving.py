@@ -1,4 +1,4 @@
-"""An evaluated model, logged in MLflow, answers over HTTP as `mlflow models serve` serves it."""
+"""An evaluated model, logged in MLflow, answers over HTTP."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import requests
-from conftest import listening
+from conftest import ROOT, listening
 
 from modelmill import artifacts, runs
 from modelmill.artifacts import Card
@@ -70,9 +70,8 @@ def address(house):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/m@current"]
-    command += ["--env-manager", "local", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": runs.tracking_uri()}
+    command = [sys.executable, "-m", "pipelines.serve", "m", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         wait(f"http://127.0.0.1:{port}", server)
@@ -109,6 +108,9 @@ def test_a_served_model_answers_with_class_and_probabilities(house, address):
     wrong = requests.post(f"{address}/invocations", json={"inputs": [[1, 2], [3, 4]]}, timeout=60)
     assert wrong.status_code == 400
     assert "28" in json.dumps(wrong.json())
+    # A web page whose own name has been made to lead here (DNS rebinding) gets no answer.
+    foreign = requests.get(f"{address}/ping", headers={"Host": "evil.example"}, timeout=60)
+    assert foreign.status_code == 400
 
 
 def weights(house):

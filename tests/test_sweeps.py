@@ -13,7 +13,7 @@ from modelmill import artifacts
 from modelmill.errors import ModelmillError
 from modelmill.params import yaml_data
 from modelmill.schema import validate
-from modelmill.sweeps import promote, settings
+from modelmill.sweeps import promote, settings, state
 
 FIT, NET = "models.mnist_mlp.fit", "models.mnist_mlp.net"
 HEADER = """
@@ -124,6 +124,19 @@ def test_what_cannot_be_an_experiment_is_refused():
         promote.delta({"a": {}}, {"a": {"b": 1}})
 
 
+@pytest.mark.fault("two sweeps of one name at once", "the second refuses; the first is untouched")
+def test_one_process_at_a_time_is_at_work_on_a_sweep(tmp_path):
+    with (
+        state.alone(tmp_path / "a"),
+        state.alone(tmp_path / "b"),
+        pytest.raises(ModelmillError, match=r"another process is at work on .*/a"),
+        state.alone(tmp_path / "a"),
+    ):
+        pass
+    with state.alone(tmp_path / "a"):
+        pass
+
+
 # --- real sweeps ---------------------------------------------------------------------------
 
 
@@ -209,6 +222,7 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
 def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     clone.declare("killed", LONG, "40 epochs")
     process = clone.start("killed")
+    assert "another process is at work" in clone.sweep("killed", "--fresh", code=2)
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = clone.ended("killed")
@@ -229,6 +243,22 @@ def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     assert len(runs) - len(children) == 1
     assert sum(run["status"] == "FINISHED" for run in children) == 5
     assert "RUNNING" not in {run["status"] for run in runs}
+
+
+@pytest.mark.long
+@pytest.mark.fault("two sweeps and a `dvc repro` at once", "each ends as if alone")
+def test_sweeps_and_a_repro_may_run_side_by_side(clone):
+    for name in ("left", "right"):
+        clone.declare(name, LONG, "2 epochs")
+    sweep = [sys.executable, "-m", "pipelines.sweep"]
+    commands = [[*sweep, "left"], [*sweep, "right"], ["dvc", "repro", "train@mnist_mlp"]]
+    processes = [clone.started(*command) for command in commands]
+    for process in processes:
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, printed
+    for name in ("left", "right"):
+        assert list(clone.trials(name).status) == ["finished"] * 5
+    assert "up to date" in clone.run("dvc", "status", "train@mnist_mlp")
 
 
 @pytest.mark.long

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import psutil
 import pytest
@@ -261,6 +264,110 @@ def test_credentials_in_an_address_are_never_shown(house, monkeypatch, capfd):
     assert "secret" not in str(refused.value)
 
 
+class Broken(BaseHTTPRequestHandler):
+    """A server that answers everything with an error."""
+
+    def do_GET(self):
+        self.send_error(500)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def broken_server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def completed_by_sync(house):
+    """The one run there is once `sync` has made good, twice, what MLflow missed."""
+    write_files(house)
+    client = runs.connect()
+    added = [
+        runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+        for _ in range(2)
+    ]
+    assert added == [True, False]
+    (run,) = found(client)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["test_loss"] == 0.25
+    for name in ("loss", "test_loss", "epoch"):
+        points = client.get_metric_history(run.info.run_id, name)
+        assert len({point.step for point in points}) == len(points), name
+    assert len(client.get_metric_history(run.info.run_id, "loss")) == len(ROWS)
+    return run
+
+
+def warned_once(capfd):
+    errors = capfd.readouterr().err
+    assert errors.count("warning: MLflow:") == len(errors.splitlines()) == 1, errors
+    return errors
+
+
+@pytest.mark.fault("a tracking server that answers errors", "one warning; `sync` completes it")
+def test_a_server_that_answers_errors_costs_one_line(house, monkeypatch, capfd, broken_server):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", broken_server)
+    train()
+    assert "500" in warned_once(capfd)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    completed_by_sync(house)
+
+
+def train_while(house, meanwhile):
+    """A training of which MLflow has seen the beginning before something happens to it."""
+    with tracking.Recorder() as recorder:
+        recorder.start(CARD, "smoke", "A toy")
+        recorder.row(ROWS[0])
+        wait_for(lambda: [run.info.run_name for run in found(runs.connect())] == ["toy"])
+        time.sleep(tracking.FLUSH_SECONDS)
+        database = sqlite3.connect(house / "mlflow.db", isolation_level=None)
+        meanwhile(database)
+        recorder.row(ROWS[1])
+        recorder.end(seconds=3.5)
+    return database
+
+
+@pytest.mark.fault("a database that fails in the middle", "one warning; `sync` completes that run")
+def test_a_database_that_fails_in_the_middle_costs_one_line(house, capfd):
+    database = train_while(house, lambda it: it.execute("ALTER TABLE metrics RENAME TO away"))
+    warned_once(capfd)
+    database.execute("ALTER TABLE away RENAME TO metrics")
+    database.close()
+    (live,) = found(runs.connect())
+    assert live.info.status == "FAILED"
+    assert completed_by_sync(house).info.run_id == live.info.run_id
+
+
+@pytest.mark.fault("a locked database", "one warning; the run is complete when it is free again")
+def test_a_locked_database_costs_one_line(house, monkeypatch, capfd):
+    monkeypatch.setattr(tracking, "PATIENCE", 1.0)
+    database = train_while(house, lambda it: it.execute("BEGIN EXCLUSIVE"))
+    assert "no answer within 1 s" in warned_once(capfd)
+    database.execute("ROLLBACK")
+    database.close()
+    wait_for(lambda: [run.info.status for run in found(runs.connect())] == ["FINISHED"])
+    (live,) = found(runs.connect())
+    assert completed_by_sync(house).info.run_id == live.info.run_id
+
+
+@pytest.mark.fault("artifacts cannot be written", "one warning; `sync` completes the same run")
+def test_artifacts_that_cannot_be_written_cost_one_line(house, capfd):
+    train()
+    write_files(house)
+    (house / "mlartifacts").write_text("no folder: nothing can be written into it")
+    with tracking.Recorder() as recorder:
+        recorder.complete("toy", "smoke", "A toy", REFERENCE, False)
+    warned_once(capfd)
+    (house / "mlartifacts").unlink()
+    completed_by_sync(house)
+
+
 @pytest.mark.fault("a slow tracking server", "the training does not wait")
 def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
     monkeypatch.setattr(tracking, "PATIENCE", 1.0)
@@ -328,8 +435,16 @@ def wait_for(condition):
 @pytest.mark.fault("eight processes at once on a fresh database", "all record")
 def test_many_processes_may_open_a_fresh_database_at_once(house):
     (house / "mlflow.db").unlink()
-    command = [sys.executable, "-c", "from modelmill import runs; runs.connect()"]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    script = (
+        "from modelmill import runs; from test_tracking import CARD;"
+        "runs.create(runs.connect(), CARD, 'smoke', 'A toy', {})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    command = [sys.executable, "-c", script]
+    processes = [
+        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(8)
+    ]
     for process in processes:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors.decode()
+    assert len(found(runs.connect())) == 8

@@ -169,10 +169,14 @@ def record(
     run_id = find(client, card)
     missing = run_id is None
     if run_id is None:
-        run_id = create(client, card, profile, about, {"recorded_by": "sync"})
+        broken_off = broken_off_file(card)
+        run_id = _broken_off(client, broken_off)
+        run_id = run_id or create(client, card, profile, about, {"recorded_by": "sync"})
         rows = artifacts.read_history(folder).to_dict("records")
-        log_history(client, run_id, rows)
+        known = {point.step for point in client.get_metric_history(run_id, "epoch")}
+        log_history(client, run_id, [row for row in rows if row["step"] not in known])
         finish(client, run_id, rows)
+        broken_off.unlink(missing_ok=True)
     evaluation = artifacts.read_evaluation(pictures, card)
     if evaluation is None:
         return missing
@@ -181,10 +185,10 @@ def record(
     tags = run.data.tags
     if tags.get("evaluation") != digest:
         missing = True
+        client.log_artifacts(run_id, str(pictures), "figures")
         for key, value in evaluation["metrics"].items():
             if key != "parameters":
                 client.log_metric(run_id, f"test_{key}", value)
-        client.log_artifacts(run_id, str(pictures), "figures")
         client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
         if tags[NOTE] == summary.note(name, about, tags):  # nobody has written there
             tags["evaluated_on"] = evaluation["eval"]["split"]
@@ -200,6 +204,24 @@ def record(
         if register and registry.make_current(client, name, run_id, model_id):
             missing = True
     return missing
+
+
+def broken_off_file(card: Card) -> Path:
+    """Holds the id of the run of a training that MLflow failed to follow to its end."""
+    return repository() / ".dvc/tmp/recordings" / f"{card.fingerprint}.run"
+
+
+def _broken_off(client: "MlflowClient", path: Path) -> str | None:
+    """The id in `path`, if there is one and this tracking server knows it."""
+    from mlflow.exceptions import MlflowException
+
+    if not path.exists():
+        return None
+    run_id = path.read_text(encoding="utf-8")
+    try:
+        return client.get_run(run_id).info.run_id
+    except MlflowException:
+        return None
 
 
 def experiment(client: "MlflowClient", name: str) -> str:

@@ -169,6 +169,7 @@ class Recording:
         self.ended = False
         self._file, self._line = path.open(encoding="utf-8"), ""
         self._writer = _writer(path)
+        self._card: Card | None = None
         self._run_id: str | None = None
         self._rows: list[Row] = []
         self._logged = 0  # of the rows
@@ -186,8 +187,10 @@ class Recording:
                 self._close()
         except Exception as error:  # whatever is wrong with tracking, the training goes on
             self.ended = True
-            with suppress(Exception):
-                self._stop("FAILED")
+            if self._run_id and self._card:
+                write_text(runs.broken_off_file(self._card), self._run_id)
+                with suppress(Exception):
+                    self._client.set_terminated(self._run_id, "FAILED")
             kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
             return runs.without_credentials(kind + str(error).splitlines()[0])
         return ""
@@ -197,10 +200,10 @@ class Recording:
         self._client = _client()
 
     def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
-        known = Card(**card)
+        self._card = Card(**card)
         # The same training again gives the same bytes: its run is there already.
-        if not runs.find(self._client, known):
-            self._run_id = runs.create(self._client, known, profile, about, self._origin)
+        if not runs.find(self._client, self._card):
+            self._run_id = runs.create(self._client, self._card, profile, about, self._origin)
 
     def _row(self, row: Row) -> None:
         self._rows.append(row)

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,29 @@ from modelmill.sweeps.settings import Sweep
 
 IDENTITY = "sweep.json"
 MAY_CHANGE = {"about", "minutes", "resources", "trials"}  # without making other trials
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds the sweep in `folder` for this process; the system lets go of it if that dies.
+
+    Raises:
+        ModelmillError: another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ModelmillError(
+            f"another process is at work on {folder}: wait until it ends, or end it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def prepare(

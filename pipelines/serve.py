@@ -1,0 +1,50 @@
+"""Serves an evaluated model on this machine alone: POST http://127.0.0.1:5001/invocations.
+
+It takes and answers what `mlflow models serve` does, and refuses requests that name another host.
+"""
+
+import argparse
+from pathlib import Path
+
+from modelmill import artifacts
+from modelmill.errors import ModelmillError
+from pipelines import run
+
+HOST, NAMES = "127.0.0.1", ["127.0.0.1", "localhost"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=__doc__)
+    parser.add_argument("model", help="a folder of data/models")
+    parser.add_argument("--port", type=int, default=5001, metavar="N")
+    arguments = parser.parse_args()
+    name = arguments.model
+    task = artifacts.read_card(Path("data/models", name)).settings["task"]
+
+    from modelmill import registry, runs, serving
+
+    if task not in serving.TASKS:
+        raise ModelmillError(f"{name} is a model for {task}: served are {', '.join(serving.TASKS)}")
+    runs.connect()
+    import mlflow
+    import uvicorn
+    from mlflow.exceptions import MlflowException
+    from mlflow.pyfunc import scoring_server
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    mlflow.set_tracking_uri(runs.tracking_uri())
+    try:
+        model = mlflow.pyfunc.load_model(f"models:/{name}@{registry.CURRENT}")
+    except MlflowException as error:
+        raise ModelmillError(
+            f"MLflow gives no current version of {name}, which `make sync` completes: "
+            f"{runs.without_credentials(str(error).splitlines()[0])}"
+        ) from None
+    app = scoring_server.init(model)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
+    print(f"{name}: http://{HOST}:{arguments.port}/invocations (Ctrl-C ends)", flush=True)
+    uvicorn.run(app, host=HOST, port=arguments.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    run(main)
