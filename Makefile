@@ -53,7 +53,8 @@ fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is
 	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
 
 reliability: setup ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
-	pytest -m fault --long --hypothesis-profile=fuzz -vv --reliability=docs/reliability.md
+	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
+	  --reliability=docs/reliability.md
 
 check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .

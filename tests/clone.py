@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from conftest import ROOT
@@ -74,6 +75,15 @@ class Clone:
 
     def compose(self, *overrides: str) -> None:
         self.run(sys.executable, "-m", "pipelines.compose", *overrides)
+
+    def keep(self, kind: str, names: Iterable[str]) -> None:
+        """Lists only these of one kind, `dataset` or `model`, in conf/config.yaml."""
+        config = self.path / "conf/config.yaml"
+        listed = "".join(f"      - {name}\n" for name in names)
+        text = config.read_text(encoding="utf-8")
+        config.write_text(re.sub(rf"(- {kind}:\n)(      - .*\n)+", rf"\1{listed}", text))
+        self.compose("profile=smoke")
+        self.commit()
 
     def repro(self, *arguments: str) -> set[str]:
         """Runs `dvc repro`; returns the stages that really ran, but for the first and last."""

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import pytest
 from clone import Clone
 
 WAIT = """
@@ -17,6 +18,7 @@ sys.exit("Failed" in status)
 """
 
 
+@pytest.mark.long
 def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(tmp_path):
     clone = Clone(tmp_path)
     target = "evaluate@mnist_softmax"

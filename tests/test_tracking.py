@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -265,10 +266,14 @@ def test_credentials_in_an_address_are_never_shown(house, monkeypatch, capfd):
 
 
 class Broken(BaseHTTPRequestHandler):
-    """A server that answers everything with an error."""
+    """A server that answers everything with an error, after `delay` seconds."""
+
+    delay = 0.0
 
     def do_GET(self):
-        self.send_error(500)
+        time.sleep(self.delay)
+        with suppress(ConnectionError):
+            self.send_error(500)
 
     do_POST = do_GET
 
@@ -369,10 +374,10 @@ def test_artifacts_that_cannot_be_written_cost_one_line(house, capfd):
 
 
 @pytest.mark.fault("a slow tracking server", "the training does not wait")
-def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd):
+def test_a_slow_server_does_not_slow_the_training(house, monkeypatch, capfd, broken_server):
     monkeypatch.setattr(tracking, "PATIENCE", 1.0)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    monkeypatch.setattr(Broken, "delay", 10.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", broken_server)
     began = time.monotonic()
     with tracking.Recorder() as recorder:
         recorder.start(CARD, "smoke", "A toy")
