@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +176,15 @@ def test_removing_takes_what_is_stale_of_other_trainings_too(tmp_path):
     assert not (tmp_path / "a/3").exists()
     assert not stale.folder.exists()
     assert fresh.newest()
+
+
+def test_what_nobody_came_back_to_for_long_is_removed_when_a_training_ends(tmp_path):
+    long_ago = time.time() - module.STALE_SECONDS
+    ages = {"a/done": time.time(), "a/old": long_ago - 60, "b/old": long_ago - 60}
+    ages |= {"b/young": long_ago + 60}
+    for name, moment in ages.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "000000000001.checkpoint").write_bytes(b"state")
+        os.utime(tmp_path / name, (moment, moment))
+    Checkpoints(tmp_path / "a/done").remove()
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")] == ["b/young"]

@@ -39,7 +39,6 @@ def write(path: Path, params: Params, root: Path, moment: Moment | None = None) 
 def render(page: dict[str, Any]) -> str:
     """The page's HTML; every text is escaped, wherever it came from."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -48,11 +47,10 @@ def render(page: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # These three are the project's own and the library's code, not data: taken as they are.
-    own = {
+    # These three are the project's own and the library's code, which the template takes as it is.
+    code = {
         "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
         "script": (FOLDER / "page.js").read_text(encoding="utf-8"),
         "vega": charts.library(),
     }
-    code = {name: Markup(text) for name, text in own.items()}  # nosec B704
     return environment.get_template("page.html.j2").render(**page, **code)
