@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelmill import params
 from modelmill.artifacts import CARD
+from modelmill.errors import ModelmillError
 from modelmill.schema import choose
 from pipelines import run
 
@@ -17,14 +18,22 @@ def main() -> None:
     trained = [name for name in everything.models if Path("data/models", name, CARD).is_file()]
     entries = {name: choose(everything.models, name, "models") for name in names or trained}
 
-    from modelmill import runs
+    from modelmill import runs, tracking
 
+    tracking.require_idle()
     client = runs.connect()
+    from mlflow.exceptions import MlflowException
+
+    profile, log_model = everything.profile, everything.log_models
     for name, entry in entries.items():
-        profile, log_model = everything.profile, everything.log_models
-        added = runs.record(
-            client, Path(), name, profile, entry.about, entry.reference, log_model, register=True
-        )
+        about, reference = entry.about, entry.reference
+        try:
+            added = runs.record(
+                client, Path(), name, profile, about, reference, log_model, register=True
+            )
+        except MlflowException as error:
+            problem = runs.without_credentials(str(error).splitlines()[0])
+            raise ModelmillError(f"MLflow, recording {name}: {problem}; try again later") from None
         print(f"{name}: {'recorded' if added else 'complete already'}")
 
 

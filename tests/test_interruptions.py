@@ -94,7 +94,7 @@ def test_a_pipeline_killed_at_any_moment_ends_the_same(clone, tries):
 @pytest.mark.fault("two `dvc repro` at once", "the second refuses or waits; the same bytes")
 def test_two_repros_at_once_do_not_meet(clone):
     whole = results(clone)
-    clone.run("rm", "-rf", "data/models", "data/metrics", "data/figures", ".dvc/cache/runs")
+    clone.run("rm", "-rf", "data/models", "dvc.lock", ".dvc/cache/runs")  # else it is restored
     repro = ["dvc", "repro", f"evaluate@{MODEL}"]
     first, second = clone.started(*repro), clone.started(*repro)
     ended = [(process.communicate()[0], process.returncode) for process in (first, second)]
@@ -105,6 +105,23 @@ def test_two_repros_at_once_do_not_meet(clone):
     clone.repro(f"evaluate@{MODEL}")
     assert results(clone) == whole
     assert "up to date" in clone.run("dvc", "status", f"evaluate@{MODEL}")
+
+
+@pytest.mark.long
+@pytest.mark.fault("`dvc repro` of other data while one trains", "both end; dvc.lock has both")
+def test_repros_of_other_data_run_side_by_side(clone):
+    clone.run("rm", "-rf", "data/models", "dvc.lock", ".dvc/cache/runs")
+    models = [f"train@{MODEL}", "train@line_sgd"]
+    processes = [clone.started("dvc", "repro", models[0])]
+    while not list((clone.path / ".dvc/tmp/recordings").glob("*/*.events")):  # it trains
+        assert processes[0].poll() is None
+        time.sleep(0.05)
+    processes.append(clone.started("dvc", "repro", models[1]))
+    for process in processes:
+        printed, _ = process.communicate()
+        assert process.returncode == 0, printed
+        assert "Running stage 'train@" in printed
+    assert "up to date" in clone.run("dvc", "status", *models)
 
 
 STAGES = {

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from modelmill import artifacts, registry, serving, summary
 from modelmill.artifacts import Card
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
-from modelmill.files import sha256
+from modelmill.files import sha256, write_text
 from modelmill.params import Reference
 from modelmill.summary import Row
 
@@ -49,22 +49,28 @@ def connect() -> "MlflowClient":
     Raises:
         ModelmillError: it cannot be reached, or refuses.
     """
-    from filelock import FileLock
+    from filelock import FileLock, Timeout
 
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # MLflow's own 7 take four minutes: a stage would wait in vain each time no server answers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     logging.getLogger("alembic").setLevel(logging.ERROR)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    with FileLock(repository() / "mlflow.db.lock", timeout=LOCK_SECONDS):
-        try:
+    lock = repository() / "mlflow.db.lock"
+    try:
+        with FileLock(lock, timeout=LOCK_SECONDS):
             client = MlflowClient(tracking_uri())
             client.search_experiments(max_results=1)
-        except MlflowException as error:
-            problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
-            raise ModelmillError(without_credentials(problem)) from None
+    except Timeout:
+        problem = f"{lock}: another process has had it for {LOCK_SECONDS:.0f} s; try again later"
+        raise ModelmillError(problem) from None
+    except MlflowException as error:
+        problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
+        raise ModelmillError(without_credentials(problem)) from None
     return client
 
 
@@ -82,11 +88,7 @@ def create(
     client: "MlflowClient", card: Card, profile: str, about: str, origin: Mapping[str, str]
 ) -> str:
     """A new run with the training's parameters, tags and data set; returns its id."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
-
     name, dataset = card.settings["model"], card.settings["dataset"]
-    run = client.create_run(experiment(client, dataset), run_name=name)
-    run_id = run.info.run_id
     tags = {
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
         "profile": profile,
@@ -94,15 +96,23 @@ def create(
         **origin,
     }
     tags[NOTE] = summary.note(name, about, tags)
-    for key, value in tags.items():
-        client.set_tag(run_id, key, value)
+    run_id = client.create_run(experiment(client, dataset), tags=tags, run_name=name).info.run_id
+    write_text(unfinished_file(card), run_id)
+    _describe(client, run_id, card)
+    return run_id
+
+
+def _describe(client: "MlflowClient", run_id: str, card: Card) -> None:
+    """Gives a run its parameters and its data set; those it has already stay as they are."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    dataset = card.settings["dataset"]
     parameters = {**summary.flatten(card.settings), "parameters": str(card.parameters)}
     client.log_batch(run_id, params=[Param(key, value) for key, value in parameters.items()])
     source = json.dumps({"uri": f"data/processed/{dataset}"})
     entity = Dataset(dataset, card.data[:36], source_type="local", source=source)
     training = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, [DatasetInput(entity, [training])])
-    return run_id
 
 
 def train_seconds(client: "MlflowClient", card: Card) -> float | None:
@@ -111,13 +121,18 @@ def train_seconds(client: "MlflowClient", card: Card) -> float | None:
     return client.get_run(run_id).data.metrics.get("train_seconds") if run_id else None
 
 
-def log_history(client: "MlflowClient", run_id: str, rows: Iterable[Row]) -> None:
-    """Logs rows of a training's history as metrics by step."""
+def log_history(
+    client: "MlflowClient",
+    run_id: str,
+    rows: Iterable[Row],
+    known: Collection[tuple[str, int]] = (),
+) -> None:
+    """Logs rows of a training's history as metrics by step, but for the `known` names and steps."""
     values = [
         (name, value, int(row["step"]))
         for row in rows
         for name, value in summary.rounded(row).items()
-        if name != "step"
+        if name != "step" and (name, row["step"]) not in known
     ]
     _log(client, run_id, values)
 
@@ -125,9 +140,15 @@ def log_history(client: "MlflowClient", run_id: str, rows: Iterable[Row]) -> Non
 def finish(client: "MlflowClient", run_id: str, rows: Sequence[Row]) -> None:
     """Ends the run of a training with its best and its final metrics; `rows` are its history."""
     points = [summary.rounded(row) for row in rows]
-    values = summary.best_and_final(points)
-    _log(client, run_id, [(name, value, 0) for name, value in values.items()])
+    _log_once(client, run_id, summary.best_and_final(points))
     client.set_terminated(run_id, "FINISHED")
+
+
+def _log_once(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
+    """Logs metrics that have no steps, but for those that the run has already."""
+    known = client.get_run(run_id).data.metrics
+    new = [(name, value, 0) for name, value in values.items() if known.get(name) != value]
+    _log(client, run_id, new)
 
 
 def _log(client: "MlflowClient", run_id: str, values: list[tuple[str, float, int]]) -> None:
@@ -169,14 +190,17 @@ def record(
     run_id = find(client, card)
     missing = run_id is None
     if run_id is None:
-        broken_off = broken_off_file(card)
-        run_id = _broken_off(client, broken_off)
-        run_id = run_id or create(client, card, profile, about, {"recorded_by": "sync"})
         rows = artifacts.read_history(folder).to_dict("records")
-        known = {point.step for point in client.get_metric_history(run_id, "epoch")}
-        log_history(client, run_id, [row for row in rows if row["step"] not in known])
+        known: set[tuple[str, int]] = set()
+        if run_id := _unfinished(client, card):
+            _describe(client, run_id, card)
+            for key in rows[0]:
+                known |= {(key, point.step) for point in client.get_metric_history(run_id, key)}
+        else:
+            run_id = create(client, card, profile, about, {"recorded_by": "sync"})
+        log_history(client, run_id, rows, known)
         finish(client, run_id, rows)
-        broken_off.unlink(missing_ok=True)
+        unfinished_file(card).unlink(missing_ok=True)
     evaluation = artifacts.read_evaluation(pictures, card)
     if evaluation is None:
         return missing
@@ -186,9 +210,9 @@ def record(
     if tags.get("evaluation") != digest:
         missing = True
         client.log_artifacts(run_id, str(pictures), "figures")
-        for key, value in evaluation["metrics"].items():
-            if key != "parameters":
-                client.log_metric(run_id, f"test_{key}", value)
+        metrics = evaluation["metrics"]
+        results = {f"test_{key}": metrics[key] for key in metrics if key != "parameters"}
+        _log_once(client, run_id, results)
         client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
         if tags[NOTE] == summary.note(name, about, tags):  # nobody has written there
             tags["evaluated_on"] = evaluation["eval"]["split"]
@@ -206,22 +230,31 @@ def record(
     return missing
 
 
-def broken_off_file(card: Card) -> Path:
-    """Holds the id of the run of a training that MLflow failed to follow to its end."""
-    return repository() / ".dvc/tmp/recordings" / f"{card.fingerprint}.run"
+def recordings() -> Path:
+    """The folder of what is known of recordings that go on, or were broken off."""
+    return repository() / ".dvc/tmp/recordings"
 
 
-def _broken_off(client: "MlflowClient", path: Path) -> str | None:
-    """The id in `path`, if there is one and this tracking server knows it."""
+def unfinished_file(card: Card) -> Path:
+    """Holds the id of a training's run until MLflow has been told of its end."""
+    return recordings() / f"{card.fingerprint}.run"
+
+
+def _unfinished(client: "MlflowClient", card: Card) -> str | None:
+    """The id of the run whose recording was broken off, if this tracking server has it still."""
     from mlflow.exceptions import MlflowException
 
+    path = unfinished_file(card)
     if not path.exists():
         return None
     run_id = path.read_text(encoding="utf-8")
     try:
-        return client.get_run(run_id).info.run_id
-    except MlflowException:
-        return None
+        info = client.get_run(run_id).info
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return run_id if info.lifecycle_stage == "active" else None
 
 
 def experiment(client: "MlflowClient", name: str) -> str:

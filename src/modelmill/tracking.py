@@ -124,7 +124,7 @@ def _folder() -> Path:
     newest = max(path.stat().st_mtime_ns for path in PACKAGE.rglob("*.py"))
     content = json.dumps([settings, newest, sys.executable], sort_keys=True)
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return runs.repository() / ".dvc/tmp/recordings" / key
+    return runs.recordings() / key
 
 
 def _lock(folder: Path, timeout: float) -> "BaseFileLock":
@@ -132,6 +132,26 @@ def _lock(folder: Path, timeout: float) -> "BaseFileLock":
     from filelock import FileLock
 
     return FileLock(folder / "lock", timeout=timeout)
+
+
+def require_idle() -> None:
+    """Makes sure that nothing is on its way to MLflow of stages that are over.
+
+    Raises:
+        ModelmillError: a recording process has not come to the end of one.
+    """
+    from filelock import Timeout
+
+    for path in runs.recordings().glob(f"*/*{EVENTS}"):
+        if _is_alive(_writer(path)):
+            continue
+        try:
+            with _lock(path.parent, timeout=0):
+                pass  # nobody is at work on it
+        except Timeout:
+            raise ModelmillError(
+                "MLflow is slow: a stage that has ended is still being recorded; try again later"
+            ) from None
 
 
 # --- in the recording process --------------------------------------------------------------
@@ -169,7 +189,7 @@ class Recording:
         self.ended = False
         self._file, self._line = path.open(encoding="utf-8"), ""
         self._writer = _writer(path)
-        self._card: Card | None = None
+        self._card: Card
         self._run_id: str | None = None
         self._rows: list[Row] = []
         self._logged = 0  # of the rows
@@ -187,9 +207,8 @@ class Recording:
                 self._close()
         except Exception as error:  # whatever is wrong with tracking, the training goes on
             self.ended = True
-            if self._run_id and self._card:
-                write_text(runs.broken_off_file(self._card), self._run_id)
-                with suppress(Exception):
+            with suppress(Exception):
+                if self._run_id:
                     self._client.set_terminated(self._run_id, "FAILED")
             kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
             return runs.without_credentials(kind + str(error).splitlines()[0])
@@ -215,13 +234,17 @@ class Recording:
         if self._run_id:
             self._client.log_metric(self._run_id, "train_seconds", seconds)
             runs.finish(self._client, self._run_id, self._rows)
-            self._run_id = None
+            self._ended()
 
     def _stop(self, status: str) -> None:
         self._flush()
         if self._run_id:
             self._client.set_terminated(self._run_id, status)
-            self._run_id = None
+            self._ended()
+
+    def _ended(self) -> None:
+        runs.unfinished_file(self._card).unlink(missing_ok=True)
+        self._run_id = None
 
     def _complete(self, name: str, reference: dict[str, Any], **about: Any) -> None:
         register = "dvc_experiment" not in self._origin

@@ -89,7 +89,8 @@ class Tracking(Callback):
         except Exception as error:  # whatever is wrong with tracking, the sweep goes on
             self._failed = True
             problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            print(f"warning: MLflow: {problem}; the sweep goes on", file=sys.stderr)
+            shown = runs.without_credentials(problem)
+            print(f"warning: MLflow: {shown}; the sweep goes on", file=sys.stderr)
 
     def _open(self) -> None:
         self._client = runs.connect()
@@ -125,9 +126,8 @@ class Tracking(Callback):
             self._client.set_terminated(self._runs.popitem()[1], "KILLED")
 
     def _create(self, name: str, values: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        from mlflow.entities import Param, RunTag
+        from mlflow.entities import Param
 
-        run_id = self._client.create_run(self._experiment, run_name=name).info.run_id
         tags = {
             "sweep": self._name,
             "model": self._sweep.model,
@@ -135,12 +135,10 @@ class Tracking(Callback):
             **{key: getattr(self._entry, key) for key in ("dataset", "task", "arch")},
             **tags,
         }
-        self._client.log_batch(
-            run_id,
-            params=[Param(key, str(value)) for key, value in values.items()],
-            tags=[RunTag(key, value) for key, value in tags.items()],
-        )
-        return run_id
+        run = self._client.create_run(self._experiment, tags=tags, run_name=name)
+        parameters = [Param(key, str(value)) for key, value in values.items()]
+        self._client.log_batch(run.info.run_id, params=parameters)
+        return run.info.run_id
 
     def _start(self, number: int, config: Mapping[str, Any]) -> None:
         if number not in self._runs:  # else its node died, and it begins again
