@@ -15,7 +15,7 @@ def clone(tmp_path_factory):
     clone = Clone(tmp_path_factory.mktemp("clone"))
     clone.keep("model", MODELS)
     clone.keep("dataset", DATASETS)
-    clone.repro("evaluate")
+    clone.repro()
     clone.commit()
     return clone
 
