@@ -47,7 +47,7 @@ sweep: setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--re
 	@python -m pipelines.sweep $(NAME) $(ARGS)
 
 test: setup ## the whole test suite
-	pytest -n 3 --dist loadfile --no-loadscope-reorder
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
 	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
