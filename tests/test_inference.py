@@ -55,7 +55,7 @@ def test_predictions_cover_every_example_whatever_the_batch():
     )
     model = linear.build(net, Spec((2, 2), 3))
     x = np.random.default_rng(0).integers(0, 256, (2 * inference.BATCH + 7, 2, 2)).astype(np.uint8)
-    expected = (x.reshape(len(x), 4) / 255).astype(np.float32) @ model.weights[0].numpy()
+    expected = (x.reshape(len(x), 4) / 255).astype(np.float32) @ model.weights[0].numpy().T
     np.testing.assert_allclose(inference.predict(model, x, 1 / 255), expected, atol=1e-5)
 
 

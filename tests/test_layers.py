@@ -51,6 +51,33 @@ def test_recurrent_cells_and_their_gradients_equal_keras_own(cell):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_logits_are_those_of_a_dense_layer_with_the_same_initial_values():
+    import keras
+
+    from modelmill.layers.logits import Logits
+
+    def initial():
+        normals = [keras.initializers.RandomNormal(seed=seed) for seed in (1, 2)]
+        return dict(zip(("kernel_initializer", "bias_initializer"), normals, strict=True))
+
+    ours, theirs = Logits(UNITS, use_bias=True, **initial()), keras.layers.Dense(UNITS, **initial())
+    for layer in (ours, theirs):
+        layer.build((4, FEATURES))
+    found, (of_x, of_rows, of_bias) = differentiated(
+        lambda x, state: [ours(x)], normal(4, FEATURES), [], [w.value for w in ours.weights]
+    )
+    expected, (*gradients, of_bias_too) = differentiated(
+        lambda x, state: [theirs(x)], normal(4, FEATURES), [], [w.value for w in theirs.weights]
+    )
+    pairs = zip(
+        [*found, of_x, np.transpose(of_rows), of_bias],
+        [*expected, *gradients, of_bias_too],
+        strict=True,
+    )
+    for one, other in pairs:
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(6,), (4, 5)])
 def test_cross_entropy_and_its_gradient_equal_tensorflows(shape):
     import tensorflow as tf

@@ -237,7 +237,7 @@ def house(tmp_path_factory, tensorflow):
     chosen = entry.model_dump(include={"dataset", "task", "arch", "net", "fit"})
     chosen["model"], spec = "mnist_softmax", Spec((28, 28), 10)
     net = artifacts.build(chosen, spec)
-    net.set_weights([np.linalg.lstsq(forms, 20 * np.eye(10)[labels])[0], np.zeros(10)])
+    net.set_weights([np.linalg.lstsq(forms, 20 * np.eye(10)[labels])[0].T, np.zeros(10)])
     card = artifacts.card(chosen, spec, prepared.digest, net)
     laps = np.empty((0, card.parameters), np.float32)
     artifacts.save(model, net, card, [{"step": 1, "loss": 0.0}], laps)

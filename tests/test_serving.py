@@ -119,5 +119,5 @@ def weights(house):
     with h5py.File(house / "data/models/m" / artifacts.WEIGHTS) as file:
         found = []
         file.visititems(lambda _, item: found.append(item) if hasattr(item, "shape") else None)
-        kernel = next(item for item in found if item.shape == (784, 10))
-        return kernel[()]
+        rows = next(item for item in found if item.shape == (10, 784))
+        return rows[()].T

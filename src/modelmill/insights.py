@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modelmill.layers.logits import Logits
 from modelmill.layers.recurrent import Recurrent
 
 
@@ -19,6 +20,8 @@ def first_filters(model: keras.Model) -> np.ndarray | None:
     convolution.
     """
     layer = next(layer for layer in model.layers if layer.weights)
+    if isinstance(layer, Logits):
+        return layer.rows.numpy().reshape(-1, *model.input_shape[1:])
     if isinstance(layer, keras.layers.Dense):
         return layer.kernel.numpy().T.reshape(-1, *model.input_shape[1:])
     if isinstance(layer, keras.layers.Conv2D):
@@ -47,4 +50,5 @@ def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
     if recurrent is None:
         return None
     outputs, *_ = recurrent(tf.constant(images))
-    return model.layers[-1](outputs).numpy()
+    logits = model.layers[-1](tf.reshape(outputs, [-1, recurrent.units]))
+    return logits.numpy().reshape(*outputs.shape[:2], -1)

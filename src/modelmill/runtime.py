@@ -54,13 +54,17 @@ def _quiet() -> Iterator[None]:
 
 
 def start(
-    seed: int, shards: int = 1, cores: int | None = None, precision: Precision = "float32"
+    seed: int,
+    shards: int | None = None,
+    cores: int | None = None,
+    precision: Precision = "float32",
 ) -> None:
     """Imports TensorFlow and makes every run with the same seed give the same bytes.
 
     Args:
         seed: for initial weights, dropout, and whatever else draws random numbers.
-        shards: how many parts of a batch run side by side; the cores are divided among them.
+        shards: parts of a batch that are learnt from side by side, the cores divided among them;
+            1 is for models so small that one core is fastest. None if nothing is to be learnt.
         cores: how many to use; None is all that this process may use. The results are the same.
         precision: of large products; bfloat16 is only faster on processors that know it.
     """
@@ -72,12 +76,19 @@ def start(
 
         tf.config.list_physical_devices()
     cores = cores or _cores()
-    tf.config.threading.set_inter_op_parallelism_threads(min(shards, cores))
-    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // shards))
+    tf.config.threading.set_inter_op_parallelism_threads(min(shards or 1, cores))
+    tf.config.threading.set_intra_op_parallelism_threads(_threads(shards, cores))
     if precision == "bfloat16":
         tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def _threads(shards: int | None, cores: int) -> int:
+    """How many work on one operation."""
+    if shards is None:
+        return cores
+    return 1 if shards == 1 else max(1, cores // shards)
 
 
 def _cores() -> int:

@@ -121,16 +121,12 @@ def _of_products(
     """
     features, units = inputs.shape[2], first.shape[1]
     x = tf.reshape(inputs, [-1, features])
+    x = tf.concat([x, tf.ones([tf.shape(x)[0], 1])], 1)
     hs = tf.concat([first, tf.reshape(outputs[:-1], [-1, units])], 0)
     d_inputs = tf.matmul(d_projected, kernel[:features], transpose_b=True)
-    d_kernel = tf.concat(
-        [
-            tf.matmul(x, d_projected, transpose_a=True),
-            tf.matmul(hs, d_products, transpose_a=True),
-        ],
-        0,
-    )
-    return tf.reshape(d_inputs, tf.shape(inputs)), d_kernel, tf.reduce_sum(d_projected, 0)
+    of_inputs, d_bias = tf.split(tf.matmul(x, d_projected, transpose_a=True), [features, 1])
+    d_kernel = tf.concat([of_inputs, tf.matmul(hs, d_products, transpose_a=True)], 0)
+    return tf.reshape(d_inputs, tf.shape(inputs)), d_kernel, d_bias[0]
 
 
 def _rnn(projected: tf.Tensor, product: tf.Tensor, h: tf.Tensor) -> tuple[Tensors, Tensors]:

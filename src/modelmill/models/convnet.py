@@ -40,6 +40,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     import keras
 
     from modelmill.layers.dropout import Dropout
+    from modelmill.layers.logits import Logits
 
     def initial() -> dict[str, Any]:
         """For one layer: the same initializer again would draw the same values again."""
@@ -59,4 +60,4 @@ def build(net: Net, spec: Spec) -> "keras.Model":
         x = Dropout(block.dropout)(x)
     x = keras.layers.Dense(net.hidden_units, "relu", **initial())(keras.layers.Flatten()(x))
     x = Dropout(net.dropout)(x)
-    return keras.Model(inputs, keras.layers.Dense(spec.outputs, **initial())(x))
+    return keras.Model(inputs, Logits(spec.outputs, **initial())(x))

@@ -22,8 +22,10 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     """One dense layer without activation."""
     import keras
 
+    from modelmill.layers.logits import Logits
+
     inputs = keras.Input(spec.inputs)
-    outputs = keras.layers.Dense(
+    outputs = Logits(
         spec.outputs,
         use_bias=net.bias,
         kernel_initializer=initializer(net.initializer),

@@ -1,6 +1,6 @@
 """Multi-layer perceptron: dense layers with an activation and dropout, then logits."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -28,18 +28,19 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     import keras
 
     from modelmill.layers.dropout import Dropout
+    from modelmill.layers.logits import Logits
 
-    def dense(units: int, activation: str | None = None) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            activation,
-            use_bias=net.bias,
-            kernel_initializer=initializer(net.initializer),
-            bias_initializer=initializer(net.bias_initializer),
-        )
+    def initial() -> dict[str, Any]:
+        """For one layer: the same initializer again would draw the same values again."""
+        return {
+            "use_bias": net.bias,
+            "kernel_initializer": initializer(net.initializer),
+            "bias_initializer": initializer(net.bias_initializer),
+        }
 
     inputs = keras.Input(spec.inputs)
     x = keras.layers.Flatten()(inputs)
     for units in net.hidden_units:
-        x = Dropout(net.dropout)(dense(units, net.activation)(x))
-    return keras.Model(inputs, dense(spec.outputs)(x))
+        x = keras.layers.Dense(units, net.activation, **initial())(x)
+        x = Dropout(net.dropout)(x)
+    return keras.Model(inputs, Logits(spec.outputs, **initial())(x))

@@ -25,14 +25,16 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     """Sequences [batch, steps, features] -> logits."""
     import keras
 
+    from modelmill.layers.logits import Logits
     from modelmill.layers.recurrent import Recurrent
 
     inputs = keras.Input(spec.inputs)
     _, last, *_ = Recurrent(net.cell, net.units, net.forget_bias, initializer(net.initializer))(
         inputs
     )
-    logits = keras.layers.Dense(
+    logits = Logits(
         spec.outputs,
+        use_bias=True,
         kernel_initializer=initializer(net.output_initializer),
         bias_initializer=initializer(net.output_bias_initializer),
     )(last)

@@ -108,7 +108,8 @@ class Fit(Section):
         validate_every: a lap, after which everything is measured; one given in steps ends with
             the epoch at the latest.
         snapshots: whether the weights are kept after each lap, for pictures of how they grew.
-        shards: parts of a batch that are computed side by side.
+        shards: parts of a batch that are computed side by side, the cores divided among them;
+            1 is for models so small that one core is fastest.
         precision: of the operands of large products while training; weights are always float32.
         loss: one of the task's `LOSSES`; None is the first.
         reduction: of a batch's losses to the number that is differentiated.
