@@ -62,8 +62,8 @@ def write_words(path: Path, random: np.random.Generator, megabytes: int) -> None
 def encode(path: Path, kind: str) -> None:
     """The reader: vocabulary and ids, those of characters written beside the text."""
     if kind == "words":
-        vocabulary = ptb.build_vocabulary(path)
-        ptb.encode(path, ptb.Vocabulary(zip(vocabulary, range(len(vocabulary)), strict=True)))
+        text = ptb.read(path)
+        ptb.encode(path, text, ptb.vocabulary(text))
     else:
         encode_file(path, path.parent, "utf-8")
 

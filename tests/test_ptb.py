@@ -88,11 +88,23 @@ def test_ids_decode_to_the_words(sentences):
     assert counts == sorted(counts)
 
 
-def test_long_files_are_read_in_pieces(corpus, monkeypatch):
-    monkeypatch.setattr(ptb, "BLOCK", 10)
-    sentence = "a b c d\n"
-    train, *_ = ptb_raw_data(corpus(train=sentence * 50, validation=sentence))
-    assert train.tolist() == [1, 2, 3, 4, 0] * 50
+BLANKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c != "\r")
+
+
+@given(st.text("ab é" + BLANKS, min_size=1), st.integers(1, 9))
+def test_words_are_those_that_python_splits_in_whatever_pieces(text, block):
+    expected = text.replace("\n", " <eos> ").split()
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ptb, "BLOCK", block)
+        path = Path(folder, "text")
+        path.write_text(text, encoding="utf-8", newline="")
+        if expected:
+            words, blocks = ptb.read(path)
+            assert [words[place] for block in blocks for place in block] == expected
+            assert words == list(dict.fromkeys(expected))
+        else:
+            with pytest.raises(ModelmillError, match="is empty"):
+                ptb.read(path)
 
 
 @pytest.mark.parametrize("split", ptb.SPLITS)

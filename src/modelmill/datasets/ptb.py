@@ -1,12 +1,14 @@
 """Penn Treebank: one sentence a line, words separated by blanks, ends marked ``<eos>``."""
 
 import reprlib
-from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from modelmill.datasets.processed import VOCABULARY, describe
 from modelmill.datasets.streams import Streams
@@ -25,33 +27,53 @@ class Options(Section):
     """Nothing to choose: the corpus comes tokenised."""
 
 
-def words(path: Path) -> Iterator[list[str]]:
-    """The file's words, ``<eos>`` for each end of line, in lists of some hundred thousand.
+class Text(NamedTuple):
+    """Distinct words in order of appearance, and the place there of each word, in blocks of them.
 
-    However long a line is, no more than a block of it is held.
+    A place takes two bytes as long as there are 65,536 words; blocks, because NumPy needs eight for
+    each index while it looks them up.
+    """
+
+    words: list[str]
+    places: list[np.ndarray]
+
+
+def read(path: Path) -> Text:
+    """The words of a file.
+
+    ``<eos>`` stands for each end of line. However long a line is, no more than a block of the file
+    is held; what is done for each word is done by Arrow.
 
     Raises:
-        ModelmillError: the file is missing or not UTF-8.
+        ModelmillError: the file is missing, empty or not UTF-8.
     """
+    found: dict[str, int] = {}
+    blocks: list[np.ndarray] = []
+    for text in _pieces(path):
+        split = pc.utf8_split_whitespace(pa.array([text])).flatten().dictionary_encode()
+        places = [found.setdefault(word, len(found)) for word in split.dictionary.to_pylist()]
+        table = np.array(places, np.min_scalar_type(len(found) - 1))
+        blocks.append(table[split.indices.to_numpy()])
+    if not found:
+        raise ModelmillError(f"{path} is empty")
+    return Text(list(found), blocks)
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    """The text in pieces that end between words, never empty, with its line ends marked."""
     begun = ""
     try:
         with reading(path), path.open(encoding="utf-8") as file:
             while block := file.read(BLOCK):
-                # The mark joins the word that the block ends within, or stands alone.
-                *found, last = (begun + block + "|").replace("\n", f" {END} ").split()
-                begun = last[:-1]
-                yield found
-            yield [begun] if begun else []
+                text = (begun + block).replace("\n", f" {END} ")
+                # What the block ends within may go on in the next.
+                begun = "" if text[-1].isspace() else text.rsplit(maxsplit=1)[-1]
+                if whole := text.removesuffix(begun).strip():
+                    yield whole
+            if begun:
+                yield begun
     except UnicodeDecodeError as error:
         raise ModelmillError(f"{path}: not UTF-8: {error}") from None
-
-
-def build_vocabulary(path: Path) -> list[str]:
-    """The distinct words by falling frequency, then alphabetically; an id is a word's place."""
-    counts: Counter[str] = Counter()
-    for block in words(path):
-        counts.update(block)
-    return sorted(counts, key=lambda word: (-counts[word], word))
 
 
 class Vocabulary(dict[str, int]):
@@ -63,25 +85,29 @@ class Vocabulary(dict[str, int]):
         raise KeyError(word)
 
 
-def encode(path: Path, ids: Vocabulary) -> np.ndarray:
-    """The file as ids (smallest unsigned type) [words].
+def vocabulary(text: Text) -> Vocabulary:
+    """Ids of the words by falling frequency, then alphabetically."""
+    counts = np.zeros(len(text.words), np.int64)
+    for block in text.places:
+        counts += np.bincount(block, minlength=len(counts))
+    ranked = sorted(zip(-counts, text.words, strict=True))
+    return Vocabulary({word: index for index, (_, word) in enumerate(ranked)})
+
+
+def encode(path: Path, text: Text, ids: Vocabulary) -> np.ndarray:
+    """What `read` found in the file as ids (smallest unsigned type) [words].
 
     Raises:
-        ModelmillError: a word outside a vocabulary without ``<unk>``, or an empty file.
+        ModelmillError: a word outside a vocabulary without ``<unk>``.
     """
-    dtype = np.min_scalar_type(max(len(ids) - 1, 0))
     try:
-        blocks = [
-            np.fromiter(map(ids.__getitem__, block), dtype, len(block)) for block in words(path)
-        ]
+        table = np.array([ids[word] for word in text.words], np.min_scalar_type(len(ids) - 1))
     except KeyError as error:
         raise ModelmillError(
             f"{path}: the word {reprlib.repr(error.args[0])} is not in the training vocabulary, "
             f"which has no {UNKNOWN} to stand for it"
         ) from None
-    if not any(map(len, blocks)):
-        raise ModelmillError(f"{path} is empty")
-    return np.concatenate(blocks)
+    return np.concatenate([table[block] for block in text.places])
 
 
 def ptb_raw_data(
@@ -90,11 +116,14 @@ def ptb_raw_data(
     """Ids of the training, validation and test text, and the id of each training word.
 
     Raises:
-        ModelmillError: see `words` and `encode`.
+        ModelmillError: see `read` and `encode`.
     """
     paths = [Path(data_dir) / name for name in SPLITS.values()]
-    ids = Vocabulary({word: index for index, word in enumerate(build_vocabulary(paths[0]))})
-    train, validation, test = (encode(path, ids) for path in paths)
+    texts = [read(path) for path in paths]
+    ids = vocabulary(texts[0])
+    train, validation, test = (
+        encode(path, text, ids) for path, text in zip(paths, texts, strict=True)
+    )
     return train, validation, test, ids
 
 
