@@ -19,7 +19,8 @@ FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS, artifacts.SNAPSHO
 class Clone:
     """A copy of the working tree as a repository of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cache: Path | None = None) -> None:
+        """A new one at `path`, with that folder for DVC's cache if it is to be shared."""
         self.path = path
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -27,6 +28,8 @@ class Clone:
             if (ROOT / name).is_file() and name != "dvc.lock" and "data/metrics" not in name:
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, path / name)
+        if cache:
+            (path / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
         self.git("init", "-q", "-b", "main")
         self.git("config", "user.name", "test")
         self.git("config", "user.email", "test@example.invalid")

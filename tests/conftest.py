@@ -11,7 +11,8 @@ from modelmill.files import write_text
 from modelmill.results import insert
 
 ROOT = Path(__file__).parent.parent
-LONGEST = ("test_pipeline.py", "test_changes.py", "test_sweeps.py")
+# The longest files, so that two workers end together; and those that the first fills a cache for.
+FIRST, LAST = ("test_pipeline.py", "test_sweeps.py"), ("test_changes.py", "test_remotes.py")
 
 # Time for one example depends on who else is at work; what may not hang has a limit of its own.
 settings.register_profile("suite", max_examples=200, deadline=None)
@@ -30,8 +31,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Starts the longest files first, so that two workers end together."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: (item.path.name in LAST) - (item.path.name in FIRST))
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip("takes minutes: --long"))
@@ -64,6 +64,13 @@ class Reliability:
             lines.append(f"| {fault} | {promise} | `{file}`: `{test}` | {count} |")
         document = self.path.read_text(encoding="utf-8")
         write_text(self.path, insert(document, "faults", "\n".join(lines)))
+
+
+@pytest.fixture(scope="session")
+def dvc_cache(tmp_path_factory, worker_id):
+    """DVC's cache for all workers: what a stage made in one clone is there for others."""
+    base = tmp_path_factory.getbasetemp()
+    return (base if worker_id == "master" else base.parent) / "dvc_cache"
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ KEYS = {
 
 
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory):
-    clone = Clone(tmp_path_factory.mktemp("origin"))
+def origin(tmp_path_factory, dvc_cache):
+    clone = Clone(tmp_path_factory.mktemp("origin"), dvc_cache)
     clone.repro(STAGE)
     return clone
 

@@ -222,6 +222,7 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
 def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     clone.declare("killed", LONG, "40 epochs")
     process = clone.start("killed")
+    process.send_signal(signal.SIGSTOP)  # no trial may end while the other sweep starts
     assert "another process is at work" in clone.sweep("killed", "--fresh", code=2)
     process.send_signal(signal.SIGKILL)
     process.wait()
