@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -42,9 +42,19 @@ TITLES = {
 GEMM_STEPS, GEMM_FLOPS = 20, 2 * 2048**3
 
 
+class Length(NamedTuple):
+    """How many rounds, and about how many seconds each contender trains in each.
+
+    Five seconds are long enough for no more checkpoints than a training writes in that time.
+    """
+
+    rounds: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Row:
-    """A workload: a model of conf/, its batch size, the steps of one measurement."""
+    """A workload: a model of conf/, its batch size, and how many steps make a lap."""
 
     model: str
     batch_size: int
@@ -163,14 +173,14 @@ def started(python: str, who: str, told: Mapping[str, Any]) -> Iterator[Contende
 
 
 def measured(
-    name: str, told: Mapping[str, Any], pythons: Mapping[str, str], rounds: int, bar: tqdm
+    name: str, told: Mapping[str, Any], pythons: Mapping[str, str], length: Length, bar: tqdm
 ) -> dict[str, Any]:
     """A row of the report: medians and ranges of all contenders, and of a matrix product."""
-    steps, fit = ROWS[name].steps, told["model"]["fit"]
+    fit = told["model"]["fit"]
     work = dict.fromkeys(pythons, fit["batch_size"] * (fit["num_steps"] or 1))
     work["gemm"] = GEMM_FLOPS / 1e9
     rates: dict[str, list[float]] = {who: [] for who in work}
-    first = {}
+    first, steps = {}, {}
     with ExitStack() as stack:
         contenders = {}
         for who in work:
@@ -178,11 +188,13 @@ def measured(
             python = pythons.get(who, sys.executable)
             contenders[who] = stack.enter_context(started(python, who, told))
             first[who] = contenders[who].measure()[1]
-            contenders[who].measure(max(1, steps // 4) if who != "gemm" else 1)
-        for number in range(rounds):
+            lap = ROWS[name].steps if who in pythons else GEMM_STEPS
+            _, lap_seconds = contenders[who].measure(lap)
+            steps[who] = lap * math.ceil(length.seconds / lap_seconds)
+        for number in range(length.rounds):
             for who, contender in contenders.items():
                 bar.set_postfix_str(f"{name}: {who}, round {number + 1}")
-                done, seconds = contender.measure(steps if who != "gemm" else GEMM_STEPS)
+                done, seconds = contender.measure(steps[who])
                 rates[who].append(done * work[who] / seconds)
                 bar.update()
     gemm = statistics.median(rates.pop("gemm"))
@@ -248,26 +260,26 @@ def main() -> None:
         "--only", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW",
         help=f"rows to measure, of {', '.join(ROWS)}; then nothing is written",
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="two rounds; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="two short rounds; nothing is written")
     parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
     arguments = parser.parse_args()
     pythons = dict.fromkeys(("modelmill", "keras_fit", "tf1"), sys.executable)
     if arguments.torch:
         pythons["torch"] = arguments.torch
-    rounds = 2 if arguments.quick else 5
+    length = Length(2, 1.0) if arguments.quick else Length(5, 5.0)
     models = yaml_data(compose(["profile=full"]))["models"]
     told = {name: workload(name, models) for name in arguments.only}
-    total = len(told) * rounds * (len(pythons) + 1)
+    total = len(told) * length.rounds * (len(pythons) + 1)
     rows = {}
     with tqdm(total=total, unit=" measurements", dynamic_ncols=True) as bar:
         for name in told:
-            rows[name] = measured(name, told[name], pythons, rounds, bar)
+            rows[name] = measured(name, told[name], pythons, length, bar)
     lines = table(rows)
     print("\n".join(lines))
     if arguments.quick or list(rows) != list(ROWS) or not arguments.torch:
         return
     gemm = statistics.median(row["gemm_gflops"] for row in rows.values())
-    report = {"machine": machine(), "gemm_gflops": gemm, "rounds": rounds, "rows": rows}
+    report = {"machine": machine(), "gemm_gflops": gemm, "rounds": length.rounds, "rows": rows}
     write_text(README, insert(README.read_text(encoding="utf-8"), "bench", markdown(report)))
     write_json(REPORT, report)
 
