@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 
 from modelmill.files import write_text
 from modelmill.params import yaml_data
-from modelmill.results import machine
-from modelmill.sweeps import results, settings, study
+from modelmill.report.table import machine
+from modelmill.sweeps import settings, study, table
 from pipelines import run
 from pipelines.compose import compose
 
@@ -37,7 +37,7 @@ def main() -> None:
         trials = study.judged(study.open_study(study.storage(folder), NAME, sweep))
         alone = 0.0
         for trial in trials:
-            wanted = settings.with_values(base, results.values(trial, sweep))
+            wanted = settings.with_values(base, table.values(trial, sweep))
             write_text(clone / "params.yaml", dumped(wanted))
             alone += seconds(clone, "pipelines.train", sweep.model)
     print(

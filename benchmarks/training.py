@@ -27,7 +27,7 @@ from modelmill.datasets.processed import read_meta
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
 from modelmill.params import Model, yaml_data
-from modelmill.results import insert, machine
+from modelmill.report.table import insert, machine
 from pipelines import run
 from pipelines.compose import compose
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
-from modelmill.results import duration, insert, machine
+from modelmill.report.table import duration, insert, machine
 from pipelines import run
 
 REPORT, README = Path("docs/results/times.json"), Path("README.md")
 BETWEEN = "between stages"
 TRAINING = (
-    "from modelmill import runs; c = runs.connect(); print('SECONDS', sum("
+    "from modelmill.tracking import runs; c = runs.connect(); print('SECONDS', sum("
     "r.data.metrics.get('train_seconds', 0) for e in c.search_experiments() "
     "for r in c.search_runs([e.experiment_id])))"
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelmill import params
 from modelmill.files import replacing_folder, write_json
+from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
 
@@ -16,14 +17,16 @@ def main() -> None:
     name = parser.parse_args().model
     everything = params.load()
     entry = choose(everything.models, name, "models")
-    evaluation = params.part("evaluation", entry.task, f"models.{name}.task")
+    evaluation = part("evaluation", entry.task, f"models.{name}.task")
 
-    from modelmill import artifacts, runtime, tracking
+    from modelmill import runtime
     from modelmill.evaluation import Job
     from modelmill.figures import curves
+    from modelmill.tracking.recorder import Recorder
+    from modelmill.trained import artifacts
 
     job = Job.of(name)
-    with tracking.Recorder() as recorder:
+    with Recorder() as recorder:
         runtime.start(everything.seed)
         with replacing_folder(Path("data/figures", name)) as pictures:
             metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)

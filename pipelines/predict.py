@@ -25,8 +25,9 @@ def main() -> None:
 
     import numpy as np
 
-    from modelmill import artifacts, digits, runtime
+    from modelmill import runtime
     from modelmill.evaluation import Job, classification
+    from modelmill.trained import artifacts, digits
 
     job = Job.of(name)
     if job.card.spec.inputs != (digits.FIELD, digits.FIELD):
@@ -35,7 +36,7 @@ def main() -> None:
     x = np.stack([digits.read_digit(path) for path in arguments.images])
 
     runtime.start(everything.seed)  # after all that can go wrong, for it takes seconds
-    from modelmill.inference import predict
+    from modelmill.trained.inference import predict
 
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
     names = job.data.meta["class_names"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modelmill import params
 from modelmill.files import replacing_folder
+from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
 
@@ -14,7 +15,7 @@ def main() -> None:
     parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
     dataset = choose(params.load().datasets, name, "datasets")
-    reader = params.part("datasets", dataset.reader, f"datasets.{name}.reader")
+    reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
     with replacing_folder(Path("data/processed", name)) as folder:
         reader.prepare(Path("data/raw", name), folder, dataset.options)
 

@@ -20,15 +20,15 @@ def main() -> None:
     target = parser.parse_args().now
     everything = params.load()
 
-    from modelmill import report
+    from modelmill.report import page
 
     if target:
         from modelmill.report import moment
 
-        report.write(target, everything, Path(), moment.now(everything))
+        page.write(target, everything, Path(), moment.now(everything))
         return
     with replacing_folder(Path("data/report")) as folder:
-        report.write(folder / PAGE, everything, Path())
+        page.write(folder / PAGE, everything, Path())
 
 
 if __name__ == "__main__":

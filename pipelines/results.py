@@ -4,10 +4,10 @@ import argparse
 import shutil
 from pathlib import Path
 
-from modelmill import params
-from modelmill.artifacts import Card
+from modelmill import params, repository
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
+from modelmill.trained.artifacts import Card
 from pipelines import run
 
 REPORT, README = Path("docs/results/full.json"), Path("README.md")
@@ -24,10 +24,10 @@ def main() -> None:
     arguments = parser.parse_args()
     everything = params.load()
 
-    from modelmill import results
+    from modelmill.report import table
 
     if not arguments.publish:
-        print(results.plain(results.collect(everything, Path("data"), lambda card: None)))
+        print(table.plain(table.collect(everything, Path("data"), lambda card: None)))
         return
     if everything.profile != "full":
         raise ModelmillError(
@@ -35,21 +35,19 @@ def main() -> None:
             "run `make repro PROFILE=full`"
         )
 
-    from modelmill import runs
+    from modelmill.tracking import runs
 
-    if changed := runs.uncommitted():
+    if changed := repository.uncommitted():
         raise ModelmillError(f"commit first, so that the results have a commit: {changed}")
     client = runs.connect()
 
     def seconds(card: Card) -> float | None:
         return runs.train_seconds(client, card)
 
-    found = results.collect(everything, Path("data"), seconds)
-    print(results.plain(found))
-    report = results.report(found, runs.git_commit())
-    document = results.insert(
-        README.read_text(encoding="utf-8"), "results", results.markdown(report)
-    )
+    found = table.collect(everything, Path("data"), seconds)
+    print(table.plain(found))
+    report = table.report(found, repository.commit())
+    document = table.insert(README.read_text(encoding="utf-8"), "results", table.markdown(report))
     write_json(REPORT, report)
     write_text(README, document)
     for picture in PICTURES:

@@ -6,8 +6,8 @@ It takes and answers what `mlflow models serve` does, and refuses requests that 
 import argparse
 from pathlib import Path
 
-from modelmill import artifacts
 from modelmill.errors import ModelmillError
+from modelmill.trained import artifacts
 from pipelines import run
 
 HOST, NAMES = "127.0.0.1", ["127.0.0.1", "localhost"]
@@ -21,7 +21,8 @@ def main() -> None:
     name = arguments.model
     task = artifacts.read_card(Path("data/models", name)).settings["task"]
 
-    from modelmill import registry, runs, serving
+    from modelmill.tracking import registry, runs
+    from modelmill.trained import serving
 
     if task not in serving.TASKS:
         raise ModelmillError(f"{name} is a model for {task}: served are {', '.join(serving.TASKS)}")

@@ -30,7 +30,7 @@ def main() -> None:
     params = settings.check(sweep, base, f"{CONF / name}.yaml")
     data = processed.load(Path("data/processed", params.models[sweep.model].dataset))
 
-    from modelmill.sweeps import results, state, study
+    from modelmill.sweeps import state, study, table
 
     folder = Path("data/sweeps", name)
     with state.alone(folder):
@@ -48,14 +48,14 @@ def main() -> None:
             from modelmill.sweeps import engine
 
             missing = engine.run(name, sweep, base, params, data, trials, folder, missing)
-        print(results.plain(trials, sweep, BEST))
-        print(f"plots: {folder / results.PAGE}")
+        print(table.plain(trials, sweep, BEST))
+        print(f"plots: {folder / table.PAGE}")
         if missing > 0:
             print(f"{missing} of {total} trials are missing: --resume runs them")
         best = study.best(trials)
         if arguments.promote and best:
             comment = f"Trial {best.number} of the sweep {name}: {sweep.metric} {best.value!r}."
-            _promote(name, sweep, base, results.values(best, sweep), comment)
+            _promote(name, sweep, base, table.values(best, sweep), comment)
 
 
 def _promote(

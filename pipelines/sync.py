@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from modelmill import params
-from modelmill.artifacts import CARD
 from modelmill.errors import ModelmillError
 from modelmill.schema import choose
+from modelmill.trained.artifacts import CARD
 from pipelines import run
 
 
@@ -18,9 +18,9 @@ def main() -> None:
     trained = [name for name in everything.models if Path("data/models", name, CARD).is_file()]
     entries = {name: choose(everything.models, name, "models") for name in names or trained}
 
-    from modelmill import runs, tracking
+    from modelmill.tracking import recorder, runs
 
-    tracking.require_idle()
+    recorder.require_idle()
     client = runs.connect()
     from mlflow.exceptions import MlflowException
 

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from modelmill import params
+from modelmill import params, repository
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
+from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
 
@@ -18,15 +19,17 @@ def main() -> None:
     name = parser.parse_args().model
     everything = params.load()
     entry = choose(everything.models, name, "models")
-    task = params.part("tasks", entry.task, f"models.{name}.task")
+    task = part("tasks", entry.task, f"models.{name}.task")
 
-    from modelmill import artifacts, runs, runtime, tracking
+    from modelmill import runtime
     from modelmill.datasets import processed
+    from modelmill.tracking.recorder import Recorder
+    from modelmill.trained import artifacts
     from modelmill.training.checkpoints import Checkpoints
 
     data = processed.load(Path("data/processed", entry.dataset))
     settings = everything.training(name)
-    with tracking.Recorder() as recorder:
+    with Recorder() as recorder:
         runtime.start(everything.seed, entry.fit.shards, precision=entry.fit.precision)
         from modelmill.training.session import train
 
@@ -34,7 +37,7 @@ def main() -> None:
         model = artifacts.build(settings, spec)
         card = artifacts.card(settings, spec, data.digest, model)
         recorder.start(card, everything.profile, entry.about)
-        checkpoints = Checkpoints(runs.repository() / CHECKPOINTS / name / card.fingerprint)
+        checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.fingerprint)
         outcome = train(
             name, model, task, entry.fit, data, everything.seed, recorder.row, checkpoints
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-from modelmill import artifacts
+from modelmill.trained import artifacts
 
 FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS, artifacts.SNAPSHOTS]
 
@@ -105,7 +105,7 @@ class Clone:
     def runs(self) -> list[dict]:
         """Every MLflow run of the repository's database: tags, params and metrics."""
         script = (
-            "import json; from modelmill import runs; c = runs.connect(); "
+            "import json; from modelmill.tracking import runs; c = runs.connect(); "
             "print('RUNS' + json.dumps([{'tags': r.data.tags, 'params': r.data.params,"
             " 'metrics': r.data.metrics, 'status': r.info.status}"
             " for e in c.search_experiments() for r in c.search_runs([e.experiment_id])]))"

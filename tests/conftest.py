@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from modelmill.files import write_text
-from modelmill.results import insert
+from modelmill.report.table import insert
 
 ROOT = Path(__file__).parent.parent
 # The longest files, so that two workers end together; and those that the first fills a cache for.

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import training, whole_run
-from modelmill import results
+from modelmill.report import table
 
 
 def test_operations_of_dense_layers_by_hand():
@@ -52,9 +52,9 @@ def test_the_readme_shows_what_the_published_reports_say():
     report = json.loads((ROOT / training.REPORT).read_text(encoding="utf-8"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert list(report["rows"]) == list(training.ROWS)
-    assert results.insert(readme, "bench", training.markdown(report)) == readme
+    assert table.insert(readme, "bench", training.markdown(report)) == readme
     times = json.loads((ROOT / whole_run.REPORT).read_text(encoding="utf-8"))
-    assert results.insert(readme, "times", whole_run.markdown(times)) == readme
+    assert table.insert(readme, "times", whole_run.markdown(times)) == readme
 
 
 def test_the_time_of_a_run_is_divided_among_its_stages():

@@ -17,10 +17,11 @@ import urllib.request
 import pytest
 from conftest import ROOT
 
-from modelmill import artifacts, runs
-from modelmill.artifacts import Card
 from modelmill.models import Spec
-from modelmill.params import Reference
+from modelmill.reference import Reference
+from modelmill.tracking import runs
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelmill.artifacts import Card
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, classification, reconstruction
 from modelmill.models import Spec
+from modelmill.trained.artifacts import Card
 
 RNG = np.random.default_rng(0)
 LINE = (np.linspace(0, 1, 11), np.linspace(0, 2, 11) ** 1.1)
@@ -48,7 +48,7 @@ def test_the_most_telling_inputs_are_those_that_separate_the_classes():
 
 @pytest.mark.usefixtures("tensorflow")
 def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypatch):
-    from modelmill import artifacts, inference
+    from modelmill.trained import artifacts, inference
 
     pixels = np.full((40, 5, 5), 51, np.uint8)
     seen = []

@@ -28,7 +28,7 @@ def language_model(steps, vocabulary=6):
 
 
 def test_losses_do_not_depend_on_how_the_text_is_cut():
-    from modelmill.inference import token_losses
+    from modelmill.trained.inference import token_losses
 
     tokens = np.random.default_rng(0).integers(0, 6, 53).astype(np.uint8)
     one_by_one = token_losses(language_model(1), tokens, before=2)
@@ -39,7 +39,7 @@ def test_losses_do_not_depend_on_how_the_text_is_cut():
 
 
 def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary():
-    from modelmill.inference import token_losses
+    from modelmill.trained.inference import token_losses
 
     model = language_model(5)
     model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
@@ -48,7 +48,7 @@ def test_a_model_that_knows_nothing_has_the_perplexity_of_its_vocabulary():
 
 
 def test_predictions_cover_every_example_whatever_the_batch():
-    from modelmill import inference
+    from modelmill.trained import inference
 
     net = linear.Net.model_validate(
         {"bias": False, "initializer": {"name": "normal", "stddev": 1.0}}
@@ -60,7 +60,7 @@ def test_predictions_cover_every_example_whatever_the_batch():
 
 
 def generate(pick, length=40, seed=1, temperature=1.0, space=0):
-    from modelmill.inference import generator
+    from modelmill.trained.inference import generator
 
     return generator(language_model(1), length, pick, temperature, seed, space)([1, 2])
 

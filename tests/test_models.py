@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from modelmill import artifacts, params
-from modelmill.artifacts import Card
+from modelmill import params
 from modelmill.models import Spec, autoencoder, convnet, linear, mlp, row_recurrent
-from modelmill.params import PACKAGE, part
+from modelmill.parts import PACKAGE, part
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 SPECS = {
@@ -110,7 +111,7 @@ def test_weights_of_a_snapshot_are_those_that_were_taken():
 
 
 def test_the_weights_of_a_class_are_an_image():
-    from modelmill import insights
+    from modelmill.trained import insights
 
     model = build(linear, {"bias": True, "initializer": NORMAL}, Spec((2, 3), 4))
     image = insights.first_filters(model)[1]
@@ -127,7 +128,7 @@ def small_convnet():
 
 
 def test_a_convolution_has_a_map_for_each_filter(small_convnet):
-    from modelmill import insights
+    from modelmill.trained import insights
 
     assert insights.first_filters(small_convnet).shape == (3, 3, 3)
     assert not insights.is_linear(small_convnet)
@@ -142,7 +143,7 @@ def test_a_convolution_has_a_map_for_each_filter(small_convnet):
 
 
 def test_after_the_last_row_a_reader_has_decided_as_the_model_does():
-    from modelmill import insights
+    from modelmill.trained import insights
 
     net = {"cell": "lstm", "units": 4, "initializer": NORMAL, "output_initializer": NORMAL}
     model = build(row_recurrent, net, Spec((7, 5), 3))
@@ -155,7 +156,7 @@ def test_after_the_last_row_a_reader_has_decided_as_the_model_does():
 
 
 def test_other_models_are_not_read(small_convnet):
-    from modelmill import insights
+    from modelmill.trained import insights
 
     assert insights.reading(small_convnet, np.zeros((1, 8, 6), np.float32)) is None
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from modelmill import digits
 from modelmill.datasets.generate import FONT, GENERATORS
-from modelmill.digits import normalise, read_digit
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
+from modelmill.trained import digits
+from modelmill.trained.digits import normalise, read_digit
 
 LABELS = st.integers(0, 9)
 
@@ -217,9 +217,10 @@ def predict(folder, *arguments):
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, tensorflow):
     """A repository where softmax regression has learned the made-up digits in MNIST's form."""
-    from modelmill import artifacts, params
+    from modelmill import params
     from modelmill.datasets import mnist, processed
     from modelmill.models import Spec
+    from modelmill.trained import artifacts
 
     house = tmp_path_factory.mktemp("house")
     shutil.copy(ROOT / "params.yaml", house)

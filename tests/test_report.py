@@ -10,12 +10,14 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from modelmill import artifacts, params, report
-from modelmill.artifacts import Card
+from modelmill import params
 from modelmill.datasets import processed
 from modelmill.models import Spec
 from modelmill.report import charts, content, moment, stages
 from modelmill.report.moment import Change, Moment
+from modelmill.report.page import write
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 EVIL = "</script><script>document.title = 'taken'</script><b onclick=x>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -78,13 +80,13 @@ def _history(laps):
 @pytest.fixture(scope="module")
 def page(everything, root):
     path = root / "index.html"
-    report.write(path, everything, root)
+    write(path, everything, root)
     return path
 
 
 def test_it_is_the_same_twice_small_and_asks_for_nothing_from_elsewhere(everything, root, page):
     again = root / "again.html"
-    report.write(again, everything, root)
+    write(again, everything, root)
     assert again.read_bytes() == page.read_bytes()
     assert page.stat().st_size < 5_000_000
     text = page.read_text(encoding="utf-8")
@@ -181,7 +183,7 @@ def test_changes_are_those_of_the_models_metrics(everything):
 )
 def test_a_page_of_the_moment_has_changes_and_machine(changes, said, everything, root, tmp_path):
     now = Moment("0123456789ab", changes, {"machine": "2 cores of <x>"}, lambda card: None)
-    report.write(tmp_path / "now.html", everything, root, now)
+    write(tmp_path / "now.html", everything, root, now)
     text = (tmp_path / "now.html").read_text(encoding="utf-8")
     assert said in text
     assert "2 cores of &lt;x&gt;" in text

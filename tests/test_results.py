@@ -6,11 +6,13 @@ from types import MappingProxyType
 import pytest
 from conftest import ROOT
 
-from modelmill import artifacts, params, results
-from modelmill.artifacts import Card
+from modelmill import params
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
+from modelmill.report import table
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def evaluated(everything, tmp_path):
 
 
 def collect(everything, tmp_path):
-    return results.collect(everything, tmp_path, lambda card: 75.0)
+    return table.collect(everything, tmp_path, lambda card: 75.0)
 
 
 def test_a_result_is_what_was_trained_and_evaluated(everything, evaluated, tmp_path):
@@ -78,9 +80,9 @@ def test_a_row_a_model_with_goal_and_verdict(everything, evaluated, tmp_path):
     evaluated("ptb_small", {"perplexity": 120.0})
     evaluated("iris_logistic", {"accuracy": 0.9})
     evaluated("mnist_denoising_autoencoder", {"total_squared_error": 54605.3})
-    table = {row["model"]: row for row in results.rows(collect(everything, tmp_path))}
-    assert list(table) == list(everything.models)
-    assert list(table["mnist_softmax"].values()) == [
+    rows = {row["model"]: row for row in table.rows(collect(everything, tmp_path))}
+    assert list(rows) == list(everything.models)
+    assert list(rows["mnist_softmax"].values()) == [
         "mnist_softmax",
         "7,850",
         "1.5",
@@ -91,7 +93,7 @@ def test_a_row_a_model_with_goal_and_verdict(everything, evaluated, tmp_path):
         "pass",
         "0.9200 (Deep Learning with TensorFlow)",
     ]
-    shown = {name: (row["ours"], row["goal"], row[""]) for name, row in table.items()}
+    shown = {name: (row["ours"], row["goal"], row[""]) for name, row in rows.items()}
     assert shown["ptb_small"] == ("120.00", "≤ 115.90", "short")
     assert shown["iris_logistic"] == ("0.9000", "", "")
     assert shown["mnist_denoising_autoencoder"] == ("54,605.3", "≤ 56,300.0", "pass")
@@ -104,8 +106,8 @@ def test_a_report_has_every_model_or_names_those_it_lacks(everything, evaluated,
     with pytest.raises(
         ModelmillError, match=r"no results .*: line_sgd, line_gd, .*; run `dvc repro`"
     ):
-        results.report(found, "abc")
-    report = results.report({"mnist_softmax": found["mnist_softmax"]}, "abc")
+        table.report(found, "abc")
+    report = table.report({"mnist_softmax": found["mnist_softmax"]}, "abc")
     assert json.loads(json.dumps(report)) == report
     assert " cores of " in report["machine"]
 
@@ -113,22 +115,22 @@ def test_a_report_has_every_model_or_names_those_it_lacks(everything, evaluated,
 def test_a_table_replaces_only_what_is_between_its_marks():
     begin, end = "<!-- new: begin -->", "<!-- new: end -->"
     document = f"before\n{begin}\nold\n{end}\n<!-- other: begin --> after\n"
-    once = results.insert(document, "new", "table")
+    once = table.insert(document, "new", "table")
     assert once == f"before\n{begin}\ntable\n{end}\n<!-- other: begin --> after\n"
-    assert results.insert(once, "new", "table") == once
+    assert table.insert(once, "new", "table") == once
 
 
 @pytest.mark.parametrize("marks", [[], ["begin"], ["end", "begin"], ["begin", "begin", "end"]])
 def test_a_document_without_both_marks_is_left_alone(marks):
     document = "".join(f"<!-- new: {mark} -->" for mark in marks)
     with pytest.raises(ModelmillError, match="there must be one line"):
-        results.insert(document, "new", "table")
+        table.insert(document, "new", "table")
 
 
 def test_the_readme_shows_what_the_published_report_says(everything):
     report = json.loads((ROOT / "docs/results/full.json").read_text(encoding="utf-8"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert results.insert(readme, "results", results.markdown(report)) == readme
+    assert table.insert(readme, "results", table.markdown(report)) == readme
     assert list(report["models"]) == list(everything.models)
     for name, result in report["models"].items():
         reference = everything.models[name].reference

@@ -22,11 +22,12 @@ import requests
 from conftest import ROOT, listening
 from PIL import PSDraw
 
-from modelmill import artifacts, params
-from modelmill.artifacts import Card
-from modelmill.digits import read_digit
+from modelmill import params
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec, linear
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
+from modelmill.trained.digits import read_digit
 
 WAIT = 90  # seconds for a server to start, on a busy machine
 

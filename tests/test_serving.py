@@ -13,11 +13,12 @@ import pytest
 import requests
 from conftest import ROOT, listening
 
-from modelmill import artifacts, runs
-from modelmill.artifacts import Card
 from modelmill.datasets import generate, mnist
 from modelmill.models import Spec, linear
-from modelmill.params import Reference
+from modelmill.reference import Reference
+from modelmill.tracking import runs
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 REFERENCE = Reference(metric="accuracy", better="higher", goal=0.9, published=None, source="ours")
 WAIT = 90  # seconds for the server to start, on a busy machine

@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.datasets import sources
+from modelmill.datasets.settings import Dataset
 from modelmill.errors import ModelmillError
-from modelmill.params import Dataset
 
 FILES = {"a.txt": b"alpha\n" * 40, "b.txt": b"beta\n"}
 MEMBERS = {name: {"paths": [f"data/{name}"]} for name in FILES}

@@ -1,6 +1,6 @@
 """What a run says of a training: the best and the last of each metric, and axes for its curves."""
 
-from modelmill import summary
+from modelmill.tracking import summary
 
 HISTORY = [
     {"step": 1, "epoch": 1.0, "loss": 3.0, "accuracy": 0.5, "perplexity": 9.0},

@@ -9,11 +9,11 @@ import pytest
 from clone import Clone
 from conftest import ROOT
 
-from modelmill import artifacts
 from modelmill.errors import ModelmillError
 from modelmill.params import yaml_data
 from modelmill.schema import validate
 from modelmill.sweeps import promote, settings, state
+from modelmill.trained import artifacts
 
 FIT, NET = "models.mnist_mlp.fit", "models.mnist_mlp.net"
 HEADER = """

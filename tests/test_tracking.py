@@ -17,11 +17,13 @@ import pytest
 from conftest import ROOT
 from filelock import FileLock
 
-from modelmill import artifacts, runs, tracking
-from modelmill.artifacts import Card
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
-from modelmill.params import Reference
+from modelmill.reference import Reference
+from modelmill.tracking import recorder as tracking
+from modelmill.tracking import runs
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 SETTINGS = {
     "model": "toy",
@@ -497,7 +499,7 @@ def test_a_stage_that_waits_no_longer_is_recorded_all_the_same(house, monkeypatc
 
 STAGE = """
 import os, signal
-from modelmill import tracking
+from modelmill.tracking import recorder as tracking
 from test_tracking import CARD, ROWS
 with tracking.Recorder() as recorder:
     recorder.start(CARD, "smoke", "A toy")
@@ -526,7 +528,7 @@ def wait_for(condition):
 def test_many_processes_may_open_a_fresh_database_at_once(house):
     (house / "mlflow.db").unlink()
     script = (
-        "from modelmill import runs; from test_tracking import CARD;"
+        "from modelmill.tracking import runs; from test_tracking import CARD;"
         "runs.create(runs.connect(), CARD, 'smoke', 'A toy', {})"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}

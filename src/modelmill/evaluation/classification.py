@@ -25,9 +25,9 @@ class Eval(Section):
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:
     """Accuracy and the loss that was trained for over every example of the split."""
-    from modelmill import artifacts
     from modelmill.figures import classes
-    from modelmill.inference import predict
+    from modelmill.trained import artifacts
+    from modelmill.trained.inference import predict
 
     arrays = job.data.split(options.split)
     x, truth = arrays["x"], arrays["y"].astype(np.int64)
@@ -102,8 +102,8 @@ def _draw_mistakes(job: Job, x: np.ndarray, truth: np.ndarray, shares: np.ndarra
 
 def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
     """The weights as images, feature maps, and a digit as it is read, where the model has them."""
-    from modelmill import insights
     from modelmill.figures import classes, images
+    from modelmill.trained import insights
 
     names = job.data.meta["class_names"]
     digits = (x[:READ] * np.float32(job.data.meta["scale"])).astype(np.float32)
@@ -131,7 +131,7 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
 def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarray) -> None:
     """The classes over the two most telling inputs, the others at their mean."""
     from modelmill.figures import classes
-    from modelmill.inference import predict
+    from modelmill.trained.inference import predict
 
     axes = most_telling(x, truth)
     low, high = x[:, axes].min(axis=0) - 0.5, x[:, axes].max(axis=0) + 0.5

@@ -41,8 +41,8 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     Every token of the split counts; the first is predicted from the token before the split, or
     from the last of the split where nothing is before it.
     """
-    from modelmill import artifacts
-    from modelmill.inference import token_losses
+    from modelmill.trained import artifacts
+    from modelmill.trained.inference import token_losses
 
     tokens = job.data.split(options.split)["tokens"]
     start = job.data.meta["splits"][options.split][0]
@@ -63,8 +63,8 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
 
 def _show_learning(job: Job, writer: "Writer") -> None:
     """Perplexity while training, and what the model wrote after some of its laps."""
-    from modelmill import artifacts
     from modelmill.figures import curves
+    from modelmill.trained import artifacts
 
     fit, unit = job.card.settings["fit"], job.data.meta["unit"]
     history = artifacts.read_history(job.folder)
@@ -94,8 +94,8 @@ class Writer:
     """
 
     def __init__(self, job: Job, options: Sample) -> None:
-        from modelmill import artifacts
-        from modelmill.inference import generator
+        from modelmill.trained import artifacts
+        from modelmill.trained.inference import generator
 
         self.vocabulary, self.words = job.data.vocabulary(), job.data.meta["unit"] == "word"
         ids = {token: index for index, token in enumerate(self.vocabulary)}

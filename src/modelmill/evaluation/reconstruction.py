@@ -22,9 +22,9 @@ class Eval(Section):
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:
     """Squared error against the whole inputs: in total, by example (loss), and by value."""
-    from modelmill import artifacts
     from modelmill.figures import images
-    from modelmill.inference import predict
+    from modelmill.trained import artifacts
+    from modelmill.trained.inference import predict
 
     x, scale = job.data.split(options.split)["x"], job.data.meta["scale"]
     kept = np.random.default_rng(options.seed).random(x.shape, np.float32) >= options.corruption

@@ -16,8 +16,8 @@ class Eval(Section):
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:
     """Mean squared error; for a straight line also slope and intercept, drawn and compared."""
-    from modelmill import artifacts
-    from modelmill.inference import predict
+    from modelmill.trained import artifacts
+    from modelmill.trained.inference import predict
 
     arrays = job.data.split(options.split)
     model = artifacts.restore(job.folder)
@@ -31,8 +31,8 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
 
 def _line(job: Job, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> dict[str, float]:
     """Metrics and figures of a line with `weights` [slope] or [slope, intercept]."""
-    from modelmill import artifacts
     from modelmill.figures import curves
+    from modelmill.trained import artifacts
 
     columns = np.hstack([x, np.ones_like(x)])[:, : len(weights)]
     solution = np.linalg.lstsq(columns.astype(np.float64), y.astype(np.float64))[0].ravel()

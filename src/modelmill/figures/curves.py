@@ -11,8 +11,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from modelmill.artifacts import AXES
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
+from modelmill.trained.artifacts import AXES
 
 FEW = 30  # up to here each lap gets a dot
 

@@ -1,4 +1,4 @@
-"""What the page shows of each model, read from data/ as results.py reads it."""
+"""What the page shows of each model, read from data/ as table.py reads it."""
 
 import base64
 import io
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelmill import artifacts, results
-from modelmill.artifacts import Card
 from modelmill.params import Params
-from modelmill.report import charts
+from modelmill.reference import number
+from modelmill.report import charts, table
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 PUBLISHED = Path("docs/results/full.json")
 LOCK = Path("requirements.lock")
@@ -63,20 +64,20 @@ def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) 
     out: the one file in git that has times, and part of what a page is made from.
     """
     data = root / "data"
-    found = results.collect(params, data, seconds)
+    found = table.collect(params, data, seconds)
     published = json.loads((root / PUBLISHED).read_text(encoding="utf-8"))["models"]
     for name, result in found.items():
         same = published.get(name, {})
         if result.get("seconds", 0) is None and same.get("value") == result["value"]:
             result["seconds"] = same["seconds"]
-    rows = results.rows(found)
+    rows = table.rows(found)
     return [
         _shown(name, _cells(params.models[name].about, found[name], row), found[name], data)
         for name, row in zip(found, rows, strict=True)
     ]
 
 
-def _cells(about: str, result: results.Result, row: dict[str, str]) -> dict[str, Cell]:
+def _cells(about: str, result: table.Result, row: dict[str, str]) -> dict[str, Cell]:
     """The cells of the table's row, by column."""
     value, published = result["value"], result["published"]
     ratio = value / published if value is not None and published else None
@@ -84,7 +85,7 @@ def _cells(about: str, result: results.Result, row: dict[str, str]) -> dict[str,
         "model": Cell(row["model"], row["model"], about),
         "metric": Cell(row["metric"], row["metric"], f"{result['better']} is better"),
         "ours": Cell(row["ours"], value),
-        "published": Cell(NONE if published is None else results.number(published), published),
+        "published": Cell(NONE if published is None else number(published), published),
         "ratio": Cell(NONE if ratio is None else f"{ratio:.3f}", ratio),
         "goal": Cell(row["goal"] or NONE, result["goal"], row[""]),
         "time": Cell(row["time"] or NONE, result.get("seconds")),
@@ -93,7 +94,7 @@ def _cells(about: str, result: results.Result, row: dict[str, str]) -> dict[str,
     }
 
 
-def _shown(name: str, cells: dict[str, Cell], result: results.Result, data: Path) -> Shown:
+def _shown(name: str, cells: dict[str, Cell], result: table.Result, data: Path) -> Shown:
     if result["value"] is None:
         return Shown(name, cells, result["source"], [], [], "", False, None)
     history = artifacts.read_history(data / "models" / name)
@@ -107,7 +108,7 @@ def _shown(name: str, cells: dict[str, Cell], result: results.Result, data: Path
         figures(folder),
         sample.read_text(encoding="utf-8") if sample.is_file() else "",
         True,
-        results.reached(result),
+        table.reached(result),
     )
 
 

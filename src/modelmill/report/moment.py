@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from modelmill import results
-from modelmill.artifacts import Card
+from modelmill import repository
 from modelmill.params import Params
+from modelmill.report import table
 from modelmill.report.content import PACKAGES
+from modelmill.trained.artifacts import Card
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,14 @@ class Moment:
 
 def now(params: Params) -> Moment:
     """The moment of the repository that is the working directory; asks git, DVC and MLflow."""
-    from modelmill import runs
+    from modelmill.tracking import runs
 
     client = runs.connect()
     return Moment(
-        runs.git_commit(),
+        repository.commit(),
         changes(_metrics_diff(), params),
         {
-            "machine": results.machine(),
+            "machine": table.machine(),
             "system": platform.platform(),
             "Python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},

@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from modelmill.datasets.processed import Processed
 from modelmill.params import Params
-from modelmill.sweeps.results import report
+from modelmill.sweeps.recorder import Recorder
 from modelmill.sweeps.settings import Asha, Sweep, shown
 from modelmill.sweeps.study import Search, best, judged, storage, succeeded, take_up
-from modelmill.sweeps.tracking import Tracking
+from modelmill.sweeps.table import report
 from modelmill.sweeps.trial import LAP, REASON, STATUS, train, visible
 
 RETRIES = 2  # of a trial whose worker or node died
@@ -53,7 +53,7 @@ def run(
     take_up(study)
     done = len(judged(study))
     search = Search(study, storage(folder), sweep)
-    tracking = Tracking(name, sweep, params, study, search)
+    recorder = Recorder(name, sweep, params, study, search)
     resources = sweep.resources
     limits: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
     if resources.memory_gb:
@@ -83,7 +83,7 @@ def run(
                     name=name,
                     storage_path=temporary,
                     failure_config=tune.FailureConfig(max_failures=RETRIES),
-                    callbacks=[bar, tracking],
+                    callbacks=[bar, recorder],
                     verbose=0,
                 ),
             ).fit()
@@ -91,7 +91,7 @@ def run(
         ray.shutdown()
         missing += done - len(judged(study))
         report(study, sweep, folder)
-        tracking.close(not missing, folder)
+        recorder.close(not missing, folder)
     return missing
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.params import Params, parse, part, read_yaml
+from modelmill.params import Params, parse, read_yaml
+from modelmill.parts import part
 from modelmill.schema import (
     PositiveFloat,
     PositiveInt,

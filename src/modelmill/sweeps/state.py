@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from modelmill import artifacts, summary
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.params import Params
 from modelmill.sweeps.settings import Sweep
+from modelmill.tracking import summary
+from modelmill.trained import artifacts
 
 IDENTITY = "sweep.json"
 MAY_CHANGE = {"about", "minutes", "resources", "trials"}  # without making other trials

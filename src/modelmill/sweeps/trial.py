@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from modelmill import artifacts, runtime
+from modelmill import runtime
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.params import parse, part
+from modelmill.params import parse
+from modelmill.parts import part
 from modelmill.sweeps.settings import Sweep, Values, with_values
+from modelmill.trained import artifacts
 from modelmill.training.settings import Precision
 
 SPLITS = ("train", "validation")

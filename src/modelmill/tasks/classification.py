@@ -9,6 +9,7 @@ from modelmill.training.settings import Fit
 if TYPE_CHECKING:
     import tensorflow as tf
 
+METRICS = {"loss": "lower", "accuracy": "higher"}
 TARGETS = "y"
 LOSSES = ("cross_entropy", "half_squared_error")
 

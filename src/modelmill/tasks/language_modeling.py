@@ -10,6 +10,7 @@ from modelmill.training.settings import Fit
 if TYPE_CHECKING:
     import tensorflow as tf
 
+METRICS = {"loss": "lower", "perplexity": "lower"}
 TARGETS = "tokens"
 LOSSES = ("cross_entropy",)
 

@@ -9,6 +9,7 @@ from modelmill.training.settings import Fit
 if TYPE_CHECKING:
     import tensorflow as tf
 
+METRICS = {"loss": "lower"}
 TARGETS = "y"
 LOSSES = ("squared_error",)
 

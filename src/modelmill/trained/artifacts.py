@@ -20,7 +20,7 @@ import numpy as np
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.models import Spec
-from modelmill.params import PACKAGE, part
+from modelmill.parts import PACKAGE, part
 from modelmill.schema import validate
 
 if TYPE_CHECKING:

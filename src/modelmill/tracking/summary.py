@@ -4,9 +4,8 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelmill import results
-from modelmill.artifacts import AXES
-from modelmill.params import Reference
+from modelmill.reference import Reference, shown_goal, shown_published
+from modelmill.trained.artifacts import AXES
 
 HIGHER_IS_BETTER = ("accuracy",)
 
@@ -60,8 +59,8 @@ def note(
     """
     parts = [f"**{name}**: {html.escape(about, quote=False)}"]
     if reference:
-        goal = results.goal(reference.better, reference.goal) or "none"
-        published = results.published(reference.published, reference.source)
+        goal = shown_goal(reference.better, reference.goal) or "none"
+        published = shown_published(reference.published, reference.source)
         parts += [
             f"Goal: {tags['evaluated_on']} {reference.metric.replace('_', ' ')} {goal}. "
             f"Published: {html.escape(published, quote=False)}. [Figures]({figures})",

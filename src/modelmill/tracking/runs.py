@@ -4,19 +4,20 @@ import json
 import logging
 import os
 import re
-import subprocess
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelmill import artifacts, registry, serving, summary
-from modelmill.artifacts import Card
+from modelmill import repository
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_text
-from modelmill.params import Reference
-from modelmill.summary import Row
+from modelmill.reference import Reference
+from modelmill.tracking import registry, summary
+from modelmill.tracking.summary import Row
+from modelmill.trained import artifacts, serving
+from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,18 +25,12 @@ if TYPE_CHECKING:
 LOCK_SECONDS = 120.0
 SQLITE = "sqlite:///"
 NOTE = "mlflow.note.content"
-CODE = ("conf", "src", "pipelines", "dvc.yaml")
 KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
-
-
-def repository() -> Path:
-    """The repository's root, also from within the temporary copy of a DVC experiment."""
-    return Path(os.environ.get("DVC_ROOT", ".")).absolute()
 
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a SQLite database at the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{repository()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{repository.root()}/mlflow.db"
 
 
 def without_credentials(text: str) -> str:
@@ -60,7 +55,7 @@ def connect() -> "MlflowClient":
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    lock = repository() / "mlflow.db.lock"
+    lock = repository.root() / "mlflow.db.lock"
     try:
         with FileLock(lock, timeout=LOCK_SECONDS):
             client = MlflowClient(tracking_uri())
@@ -232,7 +227,7 @@ def record(
 
 def recordings() -> Path:
     """The folder of what is known of recordings that go on, or were broken off."""
-    return repository() / ".dvc/tmp/recordings"
+    return repository.root() / ".dvc/tmp/recordings"
 
 
 def unfinished_file(card: Card) -> Path:
@@ -277,33 +272,15 @@ def experiment(client: "MlflowClient", name: str) -> str:
 
 def origin() -> dict[str, str]:
     """Where a run comes from: git's commit, DVC's stage and experiment."""
-    commit = git_commit()
+    commit = repository.commit()
     tags = {
         "dvc_stage": os.environ.get("DVC_STAGE", ""),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME", ""),
-        "git": _git("rev-parse", "--short", "HEAD"),
+        "git": repository.commit(short=True),
         "git_commit": commit,
-        "git_dirty": str(bool(uncommitted())).lower(),
+        "git_dirty": str(bool(repository.uncommitted())).lower(),
         # The names under which MLflow's own pages show it.
         "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc.yaml",
     }
     return {key: value for key, value in tags.items() if value}
-
-
-def git_commit() -> str:
-    """The hash of the commit that is checked out, empty outside of a repository."""
-    return _git("rev-parse", "HEAD")
-
-
-def uncommitted() -> str:
-    """The files of the code and of conf/ that differ from the commit, as git lists them."""
-    return _git("status", "--porcelain", "--", *CODE)
-
-
-def _git(*arguments: str) -> str:
-    try:
-        command = ["git", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

@@ -15,12 +15,12 @@ from optuna.trial import FrozenTrial
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from modelmill import runs, summary
 from modelmill.params import Params
-from modelmill.sweeps import results
+from modelmill.sweeps import table
 from modelmill.sweeps.settings import Sweep
 from modelmill.sweeps.study import Search, judged, succeeded
 from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
+from modelmill.tracking import runs, summary
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +29,7 @@ RUN = "mlflow_run"  # attribute of the study: the id of the sweep's run
 PARENT = "mlflow.parentRunId"
 
 
-class Tracking(Callback):
+class Recorder(Callback):
     """Records trials as they run.
 
     Args:
@@ -116,7 +116,7 @@ class Tracking(Callback):
                 self._runs[number] = run.info.run_id
         for trial in self._before:
             if trial.number not in recorded:
-                self._start(trial.number, results.values(trial, self._sweep))
+                self._start(trial.number, table.values(trial, self._sweep))
             if trial.number in self._runs:
                 self._end(trial)
         self._kill()

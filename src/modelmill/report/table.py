@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelmill import artifacts
-from modelmill.artifacts import Card
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.params import Params
+from modelmill.reference import duration, number, shown_goal, shown_published
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 COLUMNS = ("model", "parameters", "epochs", "time", "metric", "ours", "goal", "", "published")
 
@@ -82,9 +83,9 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             "" if (seconds := result.get("seconds")) is None else duration(seconds),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
             "not run" if result["value"] is None else number(result["value"]),
-            goal(result["better"], result["goal"]),
+            shown_goal(result["better"], result["goal"]),
             verdicts[reached(result)],
-            published(result["published"], result["source"]),
+            shown_published(result["published"], result["source"]),
         )
         table.append(dict(zip(COLUMNS, cells, strict=True)))
     return table
@@ -148,26 +149,3 @@ def insert(document: str, name: str, block: str) -> str:
     if not (opened and closed) or begin in rest or end in before + after:
         raise ModelmillError(f"there must be one line {begin} and one line {end} after it")
     return f"{before}{begin}\n{block}\n{end}{after}"
-
-
-def goal(better: str, value: float | None) -> str:
-    """A goal as it is shown, empty if there is none."""
-    signs = {"higher": "≥", "lower": "≤"}
-    return "" if value is None else f"{signs[better]} {number(value)}"
-
-
-def published(value: float | None, source: str) -> str:
-    """A published figure as it is shown, its source alone where that has no figure."""
-    return source if value is None else f"{number(value)} ({source})"
-
-
-def number(value: float) -> str:
-    """A figure as it is shown: to four decimals, to two, or in thousands."""
-    if abs(value) < 10:
-        return f"{value:.4f}"
-    return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as it is shown: in minutes from one on."""
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelmill import artifacts
-from modelmill.artifacts import Card
 from modelmill.datasets import processed
 from modelmill.datasets.processed import Processed
+from modelmill.trained import artifacts
+from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -50,7 +50,7 @@ class Served:
             from modelmill import runtime
 
             runtime.start(seed=0)
-        from modelmill.inference import predictor
+        from modelmill.trained.inference import predictor
 
         self.card, self.meta = artifacts.read_card(folder), processed.read_meta(folder)
         self.outputs = predictor(artifacts.restore(folder), self.meta["scale"])

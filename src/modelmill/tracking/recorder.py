@@ -21,12 +21,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelmill import runs
-from modelmill.artifacts import Card
+from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
-from modelmill.params import PACKAGE, Reference
-from modelmill.summary import Row
+from modelmill.parts import PACKAGE
+from modelmill.reference import Reference
+from modelmill.tracking import runs
+from modelmill.tracking.summary import Row
+from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -96,8 +98,8 @@ class Recorder:
             return
         with suppress(Timeout), _lock(self._path.parent, timeout=0):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "modelmill.tracking", str(self._path.parent)],
-                cwd=runs.repository(),  # this stage's folder may be gone before the last one's
+                [sys.executable, "-m", "modelmill.tracking.recorder", str(self._path.parent)],
+                cwd=repository.root(),  # this stage's folder may be gone before the last one's
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

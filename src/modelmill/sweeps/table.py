@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FixedTrial, FrozenTrial
 
 from modelmill.files import replacing, write_text
-from modelmill.results import number
+from modelmill.report.table import number
 from modelmill.sweeps.settings import Sweep, Values
 from modelmill.sweeps.study import EPOCH, SECONDS, judged, succeeded
 from modelmill.sweeps.trial import REASON, STATUS

@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from modelmill import serving
-from modelmill.artifacts import Card
 from modelmill.datasets.processed import Processed
-from modelmill.params import PACKAGE
+from modelmill.parts import PACKAGE
+from modelmill.trained import serving
+from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

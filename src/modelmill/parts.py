@@ -1,0 +1,33 @@
+"""What can be named in params.yaml: readers, architectures, tasks and their evaluations.
+
+A part is a module of a folder of this package that has what its kind demands, so a helper beside
+it is not mistaken for one. A new part is a new file; nothing lists them.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from modelmill.schema import check_choice
+
+PACKAGE = Path(__file__).parent
+DEMANDED = {"datasets": "Options", "evaluation": "Eval", "models": "Net", "tasks": "METRICS"}
+
+
+def part(kind: str, name: str, where: str) -> ModuleType:
+    """The module ``modelmill.KIND.NAME``; `where` is the key that asked for it.
+
+    Raises:
+        ModelmillError: there is no such part.
+    """
+    modules = [module.name for module in pkgutil.iter_modules([str(PACKAGE / kind)])]
+    if name in modules and (found := _part(kind, name)):
+        return found
+    check_choice(where, name, [other for other in modules if other != name and _part(kind, other)])
+    raise AssertionError  # the name is none of them
+
+
+def _part(kind: str, name: str) -> ModuleType | None:
+    module = importlib.import_module(f"modelmill.{kind}.{name}")
+    return module if hasattr(module, DEMANDED[kind]) else None

@@ -1,0 +1,43 @@
+"""What a result is held against, and how figures are shown."""
+
+from typing import Literal
+
+from modelmill.schema import Section
+
+Better = Literal["higher", "lower"]
+
+
+class Reference(Section):
+    """What the result is held against: `goal` is ours, `published` is somebody's figure.
+
+    A goal of None asks for the figure to be reported only.
+    """
+
+    metric: str
+    better: Literal["higher", "lower"]
+    goal: float | None
+    published: float | None
+    source: str
+
+
+def shown_goal(better: str, value: float | None) -> str:
+    """A goal as it is shown, empty if there is none."""
+    signs = {"higher": "≥", "lower": "≤"}
+    return "" if value is None else f"{signs[better]} {number(value)}"
+
+
+def shown_published(value: float | None, source: str) -> str:
+    """A published figure as it is shown, its source alone where that has no figure."""
+    return source if value is None else f"{number(value)} ({source})"
+
+
+def number(value: float) -> str:
+    """A figure as it is shown: to four decimals, to two, or in thousands."""
+    if abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as it is shown: in minutes from one on."""
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,30 @@
+"""Where the repository is, and what git says of it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+CODE = ("conf", "src", "pipelines", "dvc.yaml")
+
+
+def root() -> Path:
+    """The repository's root, also from within the temporary copy of a DVC experiment."""
+    return Path(os.environ.get("DVC_ROOT", ".")).absolute()
+
+
+def commit(short: bool = False) -> str:
+    """The hash of the commit that is checked out, empty outside of a repository."""
+    return _git("rev-parse", *["--short"] * short, "HEAD")
+
+
+def uncommitted() -> str:
+    """The files of the code and of conf/ that differ from the commit, as git lists them."""
+    return _git("status", "--porcelain", "--", *CODE)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        command = ["git", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
