@@ -1,12 +1,12 @@
 """Stage train: one model's weights, card and history in data/models/NAME."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from modelmill import params, repository
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
-from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
 
@@ -19,32 +19,32 @@ def main() -> None:
     name = parser.parse_args().model
     everything = params.load()
     entry = choose(everything.models, name, "models")
-    task = part("tasks", entry.task, f"models.{name}.task")
 
     from modelmill import runtime
     from modelmill.datasets import processed
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
-    from modelmill.training.checkpoints import Checkpoints
 
     data = processed.load(Path("data/processed", entry.dataset))
-    settings = everything.training(name)
+    settings, spec = everything.training(name), entry.spec(name, data.meta)
     with Recorder() as recorder:
         runtime.start(everything.seed, entry.fit.shards, precision=entry.fit.precision)
-        from modelmill.training.session import train
+        from modelmill.training.checkpoints import Checkpoints
+        from modelmill.training.progress import Progress
+        from modelmill.training.session import Training
 
-        spec = task.spec(data.meta, entry.fit)
-        model = artifacts.build(settings, spec)
-        card = artifacts.card(settings, spec, data.digest, model)
+        training = Training(name, entry, spec, data, everything.seed)
+        card = artifacts.card(settings, spec, data.digest, training.model)
         recorder.start(card, everything.profile, entry.about)
         checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.fingerprint)
-        outcome = train(
-            name, model, task, entry.fit, data, everything.seed, recorder.row, checkpoints
-        )
+        training.resume(checkpoints.newest())
+        with Progress() as progress, checkpoints:
+            training.run(progress, recorder, checkpoints)
         _require_unchanged(everything.seed, name, entry)
         with replacing_folder(Path("data/models", name)) as folder:
-            artifacts.save(folder, model, card, outcome.history, outcome.snapshots)
-        recorder.end(outcome.seconds)
+            card = replace(card, kept=training.kept)
+            artifacts.save(folder, training.model, card, training.history, training.snapshots)
+        recorder.end(training.seconds)
     checkpoints.remove()
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from modelmill.schema import validate
 from modelmill.tasks import language_modeling
 from modelmill.training import checkpoints as module
 from modelmill.training.checkpoints import Checkpoint, Checkpoints
-from modelmill.training.settings import Fit
 
 NET = {
     "cell": "lstm",
@@ -42,23 +42,34 @@ FIT = {
 
 def train(folder: Path | None, on_lap=lambda row: None, **keys):
     """Weights, history and snapshots of a small language model, in bytes."""
-    import keras
+    from modelmill.training.observer import Observer
+    from modelmill.training.progress import Progress
+    from modelmill.training.session import Training
 
-    from modelmill.training.session import train as run
+    class Watching(Observer):
+        def began(self, training):
+            for row in training.history:
+                on_lap(row)
 
-    keras.utils.set_random_seed(1)
-    fit = validate(Fit, FIT | keys, "fit")
+        def lap(self, training, row):
+            on_lap(row)
+
+    fit = validate(language_modeling.Fit, FIT | keys, "fit")
+    net = recurrent_lm.Net.model_validate(NET)
+    entry = SimpleNamespace(task="language_modeling", arch="recurrent_lm", net=net, fit=fit)
     tokens = np.random.default_rng(0).integers(0, 7, 400).astype(np.uint8)
     meta = {"vocabulary_size": 7, "splits": {"train": [0, 300], "validation": [300, 400]}}
-    model = recurrent_lm.build(
-        recurrent_lm.Net.model_validate(NET), language_modeling.spec(meta, fit)
-    )
     data = Processed(Path("data"), meta, {"tokens": tokens})
-    outcome = run(
-        "m", model, language_modeling, fit, data, 1, on_lap, Checkpoints(folder) if folder else None
-    )
-    weights = [weight.tobytes() for weight in model.get_weights()]
-    return weights, outcome.history, outcome.snapshots.tobytes()
+    training = Training("m", entry, language_modeling.spec(meta, fit), data, 1)
+    with Progress() as progress:
+        if folder:
+            with Checkpoints(folder) as checkpoints:
+                training.resume(checkpoints.newest())
+                training.run(progress, Watching(), checkpoints)
+        else:
+            training.run(progress)
+    weights = [weight.tobytes() for weight in training.model.get_weights()]
+    return weights, training.history, training.snapshots.tobytes(), training.kept
 
 
 @pytest.fixture
@@ -111,13 +122,52 @@ def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
 
     with pytest.raises(KeyboardInterrupt, match=r"step 14 is saved; the next dvc repro goes on"):
         train(tmp_path / "m", interrupt)
-    assert Checkpoints(tmp_path / "m").newest().arrays["position"].tolist() == [14, 14]
+    assert Checkpoints(tmp_path / "m").newest().arrays["position"].tolist() == [14, 14, 14 * 4 * 5]
     seen = []
     resumed = train(tmp_path / "m", lambda row: seen.append(row["step"]))
     assert "goes on from step 14" in capsys.readouterr().err
     assert seen[:3] == [7, 14, 21]
     assert resumed == train(None)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.fault("a checkpoint at the end of a lap", "the next run ends with the same bytes")
+@pytest.mark.parametrize("step", [7, 14, 15, 56], ids=["lap", "epoch's lap", "within", "last"])
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_a_training_goes_on_from_wherever_it_was_stopped(tmp_path, step, capsys, monkeypatch):
+    """In a log, where the rate of what has gone on so far is computed, as on a terminal."""
+    from modelmill.training import progress
+
+    class Stopping(Checkpoints):
+        def called(self, training, metrics):
+            self.interrupted = training.step == step
+            super().called(training, metrics)
+
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{__name__}.Checkpoints", Stopping)
+        with pytest.raises(KeyboardInterrupt, match=f"step {step} is saved"):
+            train(tmp_path / "m")
+    assert train(tmp_path / "m") == train(None)
+    assert f"goes on from step {step}" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_the_best_lap_is_kept_through_interruptions(tmp_path, monkeypatch):
+    keys = {"keep": "best", "length": "35 steps", "stop": None}
+    _, history, snapshots, kept = undisturbed = train(None, **keys)
+    losses = [row["validation_loss"] for row in history]
+    best = losses.index(min(losses))
+    assert best < len(losses) - 1
+    assert kept == history[best]["step"]
+    weights = np.concatenate([np.frombuffer(w, np.float32) for w in undisturbed[0]])
+    rows = np.frombuffer(snapshots, np.float32).reshape(len(history), -1)
+    np.testing.assert_array_equal(weights, rows[best])
+    with monkeypatch.context() as patch:
+        killed_after(patch, 17)
+        with pytest.raises(Killed):
+            train(tmp_path / "m", **keys)
+    assert train(tmp_path / "m", **keys) == undisturbed
 
 
 @pytest.mark.fault("a loss that is no number", "training stops, naming step and checkpoint")

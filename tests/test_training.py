@@ -1,15 +1,18 @@
 """The training loop, its optimizers and schedules, against values known by hand or from Keras."""
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 from pydantic import TypeAdapter
 
+from modelmill.datasets.processed import Processed
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, linear, recurrent_lm
+from modelmill.models import Input, Spec, linear, recurrent_lm
 from modelmill.schema import validate
 from modelmill.tasks import classification, language_modeling, reconstruction, regression
 from modelmill.training import settings as schema
@@ -18,14 +21,14 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 ZERO = {"name": "constant", "value": 0.0}
 
 
-def make_fit(**keys):
+def make_fit(task=classification, **keys):
     defaults = {
         "length": "2 epochs",
         "batch_size": 4,
         "optimizer": {"name": "sgd"},
         "learning_rate": 0.1,
     }
-    return validate(schema.Fit, defaults | keys, "fit")
+    return validate(task.Fit, defaults | keys, "fit")
 
 
 def optimizer(**keys):
@@ -33,19 +36,32 @@ def optimizer(**keys):
 
 
 def trained(build, net, spec, task, fit, arrays, validation=None):
-    """Weights, history and losses by call of a fresh model trained from seed 1."""
+    """A fresh model trained from seed 1, and its history."""
     import keras
 
-    from modelmill.training import batches
     from modelmill.training.loop import Trainer
 
     keras.utils.set_random_seed(1)
     model = build(net, spec)
-    held_out = validation and batches.validation(validation, task.TARGETS, 1.0, fit, 1)
-    train = batches.training(arrays, task.TARGETS, 1.0, fit, 1)
+    data = both(arrays, validation)
+    train = task.batches(data, "train", fit, 1)
+    held_out = task.batches(data, "validation", fit, 1) if validation else None
     trainer = Trainer(model, task, fit, train, held_out)
-    rows = list(trainer.run(lambda step, metrics: None))
-    return model, rows
+    return model, list(trainer.run(lambda metrics: None))
+
+
+def both(train, validation=None):
+    """A data set of these arrays, in a split each."""
+    count, parts = len(next(iter(train.values()))), [train, *[validation] * bool(validation)]
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in train}
+    splits = {"train": [0, count]}
+    if validation:
+        splits["validation"] = [count, len(next(iter(arrays.values())))]
+    return Processed(Path(), {"splits": splits}, arrays)
+
+
+def shaped(shape, outputs):
+    return Spec({"x": Input(shape)}, outputs)
 
 
 def clusters(count=64):
@@ -60,7 +76,8 @@ def train_classifier(**keys):
     net = linear.Net.model_validate({"bias": True, "initializer": ZERO})
     data = clusters()
     fit = make_fit(**keys)
-    return trained(linear.build, net, Spec((2,), 3), classification, fit, data, data)
+    spec = shaped((2,), 3)
+    return trained(linear.build, net, spec, classification, fit, data, data)
 
 
 def train_language_model(cell="lstm", tokens=None, dropout=0.0, **keys):
@@ -74,10 +91,12 @@ def train_language_model(cell="lstm", tokens=None, dropout=0.0, **keys):
             "initializer": {"name": "uniform", "limit": 0.3},
         }
     )
-    fit = make_fit(**{"num_steps": 5, "clip_norm": 5.0, "learning_rate": 0.5} | keys)
+    fit = make_fit(
+        language_modeling, **{"num_steps": 5, "clip_norm": 5.0, "learning_rate": 0.5} | keys
+    )
     tokens = np.tile(np.arange(7, dtype=np.uint8), 60) if tokens is None else tokens
     data = {"tokens": tokens}
-    spec = Spec((5,), 7)
+    spec = language_modeling.windows_of(5, 7)
     return trained(recurrent_lm.build, net, spec, language_modeling, fit, data, data)
 
 
@@ -120,7 +139,7 @@ def applied(settings, start, gradients, rate):
     for gradient in gradients:
         rate_ = tf.constant(np.float32(rate))
         update([tf.constant(np.float32(gradient))], rate_, tf.constant(1.0))
-        values.append(float(variable.numpy()))
+        values.append(variable.numpy().item())
     return values
 
 
@@ -198,15 +217,15 @@ def collect(batches, epoch):
     import tensorflow as tf
 
     loaded = batches.load(epoch, 0, batches.steps)
-    pairs = [batches.batch(loaded, tf.constant(i)) for i in range(batches.steps)]
-    return [[tensor.numpy() for tensor in pair] for pair in pairs]
+    found = [batches.batch(loaded, tf.constant(i)) for i in range(batches.steps)]
+    return [[tensor.numpy() for tensor in batch.values()] for batch in found]
 
 
 def test_an_epoch_has_every_example_once_in_an_order_of_its_own():
     from modelmill.training.batches import Examples
 
     x = np.arange(20, dtype=np.uint8)
-    batches = Examples(x, x, 0.5, 4, seed=3, shuffle=True, keep_rest=False)
+    batches = Examples({"x": x, "y": x}, {"x": 0.5}, 4, 3, shuffle=True, keep_rest=False)
     orders = []
     for epoch in (0, 1, 0):
         pairs = collect(batches, epoch)
@@ -221,27 +240,27 @@ def test_measuring_keeps_the_rest_and_training_drops_it(count):
     from modelmill.training.batches import Examples
 
     x = np.arange(count, dtype=np.uint8)
-    measured = Examples(x, x, 1.0, 4, seed=3, shuffle=False, keep_rest=True)
+    measured = Examples({"x": x, "y": x}, {}, 4, 3, shuffle=False, keep_rest=True)
     found = np.concatenate([ys for _, ys in collect(measured, 0)])
     assert found.tolist() == x.tolist()
-    assert measured.predictions == count
-    assert Examples(x, x, 1.0, 4, 3, False, keep_rest=False).predictions == count // 4 * 4
+    trained_on = Examples({"x": x, "y": x}, {}, 4, 3, False, keep_rest=False)
+    assert sum(len(ys) for _, ys in collect(trained_on, 0)) == count // 4 * 4
 
 
 def test_too_few_examples_are_an_error_with_the_numbers():
     from modelmill.training.batches import Examples
 
     with pytest.raises(ModelmillError, match="3 examples do not fill one batch of 4"):
-        Examples(np.zeros(3), np.zeros(3), 1.0, 4, 1, True, keep_rest=False)
+        Examples({"x": np.zeros(3)}, {}, 4, 1, True, keep_rest=False)
 
 
 def test_inputs_that_are_their_own_targets_lose_the_share_that_is_to_be_corrupted():
-    from modelmill.training.batches import Examples
-
     x = np.full((200, 50), 200, np.uint8)
+    data = Processed(Path(), {"splits": {"train": [0, 200]}, "scale": 1 / 200}, {"x": x})
+    fit = make_fit(reconstruction, batch_size=100, shuffle=False, corruption=0.3)
 
     def inputs(seed, epoch):
-        batches = Examples(x, None, 1 / 200, 100, seed, False, keep_rest=False, corruption=0.3)
+        batches = reconstruction.batches(data, "train", fit, seed)
         pairs = collect(batches, epoch)
         assert all((target == 1).all() for _, target in pairs)
         return np.concatenate([inputs for inputs, _ in pairs])
@@ -275,7 +294,7 @@ def test_a_corpus_larger_than_memory_is_read_only_where_it_is_needed(tmp_path):
     for first in (0, windows.steps // 2, windows.steps - 4):
         loaded = windows.load(0, first, 4)
         assert loaded.shape == (64, 4 * 50 + 1)
-    assert windows.predictions > count - 64 * 51
+    assert windows.steps * 64 * 50 > count - 64 * 51
     assert psutil.Process().memory_info().rss - before < 50e6
 
 
@@ -285,19 +304,21 @@ def test_a_corpus_larger_than_memory_is_read_only_where_it_is_needed(tmp_path):
 def test_one_step_of_least_squares_by_hand():
     net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
     data = {"x": np.array([[1.0], [2.0]], np.float32), "y": np.array([[2.0], [3.0]], np.float32)}
-    fit = make_fit(batch_size=2, length="1 step", learning_rate=0.01)
-    model, rows = trained(linear.build, net, Spec((1,), 1), regression, fit, data)
+    fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
+    model, rows = trained(linear.build, net, shaped((1,), 1), regression, fit, data)
     # d/dw of the mean of (y - wx)^2 at w = 0 is -(2 * 1 * 2 + 2 * 2 * 3) / 2 = -8.
     assert model.weights[0].numpy().item() == pytest.approx(0.08)
     assert rows[0]["loss"] == pytest.approx((4 + 9) / 2)
 
 
-@pytest.mark.parametrize(("reduction", "factor"), [("sum", 2), ("sum_over_steps", 1)])
+@pytest.mark.parametrize(("reduction", "factor"), [("sum", 2), ("mean", 1)])
 def test_reductions_scale_the_gradient(reduction, factor):
     net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
     data = {"x": np.array([[1.0], [2.0]], np.float32), "y": np.array([[2.0], [3.0]], np.float32)}
-    fit = make_fit(batch_size=2, length="1 step", learning_rate=0.01, reduction=reduction)
-    model, _ = trained(linear.build, net, Spec((1,), 1), regression, fit, data)
+    fit = make_fit(
+        regression, batch_size=2, length="1 step", learning_rate=0.01, reduction=reduction
+    )
+    model, _ = trained(linear.build, net, shaped((1,), 1), regression, fit, data)
     assert model.weights[0].numpy().item() == pytest.approx(0.08 * factor)
 
 
@@ -313,7 +334,7 @@ def test_half_the_squared_error_of_sigmoids_by_hand():
     import tensorflow as tf
 
     logits = tf.math.log([[1.0, 3.0, 1 / 3], [1.0, 1.0, 1.0]])  # sigmoids 1/2, 3/4, 1/4; all 1/2
-    score = classification.score(logits, tf.constant([1, 0]), "half_squared_error")
+    score, _ = classification.score(logits, tf.constant([1, 0]), "half_squared_error")
     first = (0.5**2 + 0.25**2 + 0.25**2) / 2
     np.testing.assert_allclose(score, [first + 3 * 0.5**2 / 2, 2], rtol=1e-6)
 
@@ -321,10 +342,11 @@ def test_half_the_squared_error_of_sigmoids_by_hand():
 def test_a_reconstruction_is_held_against_its_input():
     import tensorflow as tf
 
-    spec = reconstruction.spec({"input_shape": [2, 3]}, make_fit())
-    assert spec == Spec((2, 3), 6)
-    score = reconstruction.score(tf.fill([4, 2, 3], 0.5), tf.zeros([4, 2, 3]), "squared_error")
-    np.testing.assert_allclose(score, [4 * 6 * 0.25])
+    spec = reconstruction.spec({"input_shape": [2, 3]}, make_fit(reconstruction))
+    assert spec == shaped((2, 3), 6)
+    score = reconstruction.score(tf.fill([4, 2, 3], 0.5), tf.zeros([4, 2, 3]))
+    np.testing.assert_allclose(score.sums, [4 * 6 * 0.25])
+    assert score.predictions == 4
 
 
 def test_laps_of_several_epochs():
@@ -383,6 +405,153 @@ def test_shards_add_up_to_the_whole_batch(train):
 def test_a_loss_that_is_no_number_stops_with_the_step():
     net = linear.Net.model_validate({"bias": True, "initializer": ZERO})
     x = np.linspace(1, 9, 16, dtype=np.float32)[:, None]
-    fit = make_fit(length="50 epochs", learning_rate=1e3)
+    fit = make_fit(regression, length="50 epochs", learning_rate=1e3)
     with pytest.raises(ModelmillError, match=r"loss became (nan|inf) at step \d+: try a smaller"):
-        trained(linear.build, net, Spec((1,), 1), regression, fit, {"x": x, "y": x})
+        trained(linear.build, net, shaped((1,), 1), regression, fit, {"x": x, "y": x})
+
+
+# --- what would otherwise be silently wrong ------------------------------------------------
+
+
+def with_layer(layer):
+    """A model of two inputs whose first layer is `layer()`, and three logits."""
+    import keras
+
+    def build(net, spec):
+        inputs = keras.Input((2,))
+        inputs.name = "x"
+        return keras.Model([inputs], keras.layers.Dense(3)(layer()(inputs)))
+
+    return build
+
+
+def train_layer(layer, **keys):
+    data = clusters()
+    return trained(
+        with_layer(layer), None, shaped((2,), 3), classification, make_fit(**keys), data, data
+    )
+
+
+def test_a_constraint_holds_after_every_update():
+    import keras
+
+    free, _ = train_layer(lambda: keras.layers.Dense(5, "tanh"), learning_rate=1.0)
+    held, _ = train_layer(
+        lambda: keras.layers.Dense(5, "tanh", kernel_constraint=keras.constraints.MaxNorm(0.5)),
+        learning_rate=1.0,
+    )
+    norms = [np.linalg.norm(model.layers[1].kernel.numpy(), axis=0) for model in (free, held)]
+    assert norms[0].max() > 0.6
+    assert norms[1].max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_regularizer_adds_to_the_loss_and_pulls_at_the_weights(shards):
+    import keras
+
+    def layer(rate):
+        return lambda: keras.layers.Dense(
+            5, "tanh", kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(rate)
+        )
+
+    keys = {"length": "1 step", "batch_size": 64, "learning_rate": 0.1, "shards": shards}
+    (without, (plain,)), (pulled, (penalised,)) = (train_layer(layer(r), **keys) for r in (0, 0.3))
+    # 0.3 * the sum of squares of ten ones; its gradient is 2 * 0.3 each.
+    assert penalised["loss"] - plain["loss"] == pytest.approx(0.3 * 10, rel=1e-5)
+    kernels = [model.layers[1].kernel.numpy() for model in (without, pulled)]
+    np.testing.assert_allclose(kernels[0] - kernels[1], 0.1 * 2 * 0.3, rtol=1e-4)
+    assert penalised["validation_loss"] > plain["validation_loss"] + 0.3 * 10 * 0.8
+
+
+def test_momentum_and_weight_decay_follow_their_papers():
+    gradients, value, velocity, expected = [2.0, -1.0, 0.5], 1.0, 0.0, []
+    for gradient in gradients:
+        velocity = 0.9 * velocity + gradient
+        value -= 0.1 * velocity
+        expected.append(value)
+    found = applied(optimizer(name="sgd", momentum=0.9), 1.0, gradients, 0.1)
+    assert found == pytest.approx(expected)
+
+    value, velocity, expected = 1.0, 0.0, []
+    for gradient in gradients:
+        velocity = 0.9 * velocity + gradient
+        value -= 0.1 * (gradient + 0.9 * velocity)
+        expected.append(value)
+    nesterov = optimizer(name="sgd", momentum=0.9, nesterov=True)
+    assert applied(nesterov, 1.0, gradients, 0.1) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("keys", [{"name": "sgd"}, {"name": "sgd", "momentum": 0.5}])
+def test_decay_is_part_of_the_gradient_of_matrices_alone(keys):
+    decayed = optimizer(**keys, weight_decay=0.2)
+    # The first step of momentum is one of plain descent: 3 - 0.1 * (1 + 0.2 * 3).
+    assert applied(decayed, [[3.0]], [[[1.0]]], 0.1) == pytest.approx([2.84])
+    assert applied(decayed, 3.0, [1.0], 0.1) == pytest.approx([2.9])
+
+
+def test_adam_decays_beside_the_gradient():
+    plain, decayed = optimizer(name="adam"), optimizer(name="adam", weight_decay=0.2)
+    without, with_it = (applied(o, [[3.0]], [[[1.0]]], 0.1)[0] for o in (plain, decayed))
+    assert without - with_it == pytest.approx(0.1 * 0.2 * 3.0)
+
+
+def test_rates_along_half_a_cosine_and_a_line_after_a_warmup():
+    cosine = {"name": "cosine", "floor": 0.2}  # of 2 epochs of 2 steps
+    assert rates(cosine, 4, 2) == pytest.approx(
+        [0.2 + 0.8 * (1 + math.cos(math.pi * done)) / 2 for done in (0, 0.25, 0.5, 0.75)]
+    )
+    assert rates({"name": "linear"}, 4, 2) == pytest.approx([1, 0.75, 0.5, 0.25])
+    warm = {"name": "constant", "warmup": "4 steps"}
+    assert rates(warm, 6, 2) == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_a_training_may_wait_for_a_metric_to_rise_no_more():
+    stop = {"metric": "validation_accuracy", "patience": 2}
+    _, rows = train_classifier(length="50 epochs", stop=stop)
+    accuracies = [row["validation_accuracy"] for row in rows]
+    assert len(rows) < 50
+    assert accuracies[-3] == max(accuracies)
+
+
+def test_targets_of_another_shape_are_refused_where_they_meet_the_outputs():
+    net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
+    data = {"x": np.ones((8, 1), np.float32), "y": np.ones(8, np.float32)}
+    with pytest.raises(ModelmillError, match=r"outputs have shape \(1,\), their targets \(\)"):
+        trained(linear.build, net, shaped((1,), 1), regression, make_fit(regression), data)
+
+
+@pytest.mark.parametrize(
+    ("task", "y", "problem"),
+    [
+        (regression, {"shape": [8], "dtype": "float32"}, r"array y: examples of shape \(\), where"),
+        (classification, {"shape": [8], "dtype": "float32"}, "float32 numbers are no classes"),
+        (classification, {"shape": [8, 3], "dtype": "uint8"}, r"examples of shape \(3,\)"),
+    ],
+)
+def test_arrays_that_a_task_has_no_use_for_are_refused_before_anything_starts(task, y, problem):
+    meta = {"input_shape": [2], "outputs": 1, "arrays": {"y": y}}
+    with pytest.raises(ModelmillError, match=problem):
+        task.spec(meta, make_fit(task))
+
+
+def test_statistics_of_whole_batches_are_refused_with_shards_and_kept_without():
+    import keras
+
+    from modelmill.training.session import Training
+
+    data = both(clusters())
+    spec = shaped((2,), 3)
+
+    def training(shards):
+        entry = SimpleNamespace(
+            task="classification", arch="linear", net=None, fit=make_fit(shards=shards)
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(linear, "build", with_layer(keras.layers.BatchNormalization))
+            return Training("m", entry, spec, data, 1)
+
+    with pytest.raises(ModelmillError, match=r"m\.fit\.shards: layer 'batch_norm.*only 1 shard"):
+        training(2)
+    one = training(1)
+    one.run()
+    assert np.abs(one.model.layers[1].moving_mean.numpy()).max() > 0.01

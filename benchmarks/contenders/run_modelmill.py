@@ -8,53 +8,25 @@ from protocol import Train, serve, told
 from modelmill import runtime
 from modelmill.datasets import processed
 from modelmill.params import Model
-from modelmill.parts import part
-from modelmill.trained import artifacts
 
 
 def prepare(workload: dict[str, Any]) -> Train:
-    from modelmill.training import batches
-    from modelmill.training.checkpoints import Checkpoint, Checkpoints
-    from modelmill.training.loop import Trainer
+    from modelmill.training.checkpoints import Checkpoints
     from modelmill.training.progress import Progress
+    from modelmill.training.session import Training
 
-    entry = Model.model_validate(workload["model"])
-    data = processed.load(Path(workload["data"]))
-    task = part("tasks", entry.task, "task")
-    settings = {"model": workload["name"], **entry.model_dump(include={"arch", "net"})}
-    model = artifacts.build(settings, task.spec(data.meta, entry.fit))
-    scale = data.meta.get("scale", 1.0)
-    training = batches.training(data.split("train"), task.TARGETS, scale, entry.fit, 0)
-    trainer = Trainer(model, task, entry.fit, training)
-    progress = Progress(
-        workload["name"],
-        trainer.steps,
-        training.steps,
-        trainer.predictions_per_step,
-        workload["unit"],
-    )
-    checkpoints = Checkpoints(Path("data/checkpoints/benchmark", workload["name"]))
+    name, data = workload["name"], processed.load(Path(workload["data"]))
+    entry = Model.model_validate(workload["model"]).typed(name, "the workload")
+    training = Training(name, entry, entry.spec(name, data.meta), data, 0)
+    checkpoints = Checkpoints(Path("data/checkpoints/benchmark", name))
     checkpoints.remove()
-    done = 0
-
-    def state() -> Checkpoint:
-        return Checkpoint(trainer.checkpoint(), {})
-
-    def on_call(step: int, metrics: dict[str, float]) -> None:
-        progress.call(step, metrics)
-        checkpoints.offer(step, False, state)
-
-    laps = trainer.run(on_call)
+    laps = training.laps(Progress(), checkpoints)
 
     def train(steps: int) -> int:
-        nonlocal done
-        before = done
-        while done < before + steps:
-            row = next(laps)
-            progress.lap(row)
-            done = int(row["step"])
-            checkpoints.offer(done, True, state)
-        return done - before
+        before = training.step
+        while training.step < before + steps:
+            next(laps)
+        return training.step - before
 
     return train
 

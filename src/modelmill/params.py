@@ -1,8 +1,8 @@
 """The typed, validated view of params.yaml, and its only reader.
 
 Nothing here imports TensorFlow, so that a typo is answered at once. What one part of the pipeline
-needs is declared beside its code: `Fit` in ``training/settings.py``, `Net` in
-``models/ARCH.py``, `Eval` in ``evaluation/TASK.py``, `Options` in ``datasets/READER.py``.
+needs is declared beside its code: `Fit` in ``tasks/TASK.py``, `Net` in ``models/ARCH.py``, `Eval`
+in ``evaluation/TASK.py``, `Options` in ``datasets/READER.py``.
 """
 
 import re
@@ -14,7 +14,8 @@ from pydantic import Field
 
 from modelmill.datasets.settings import Dataset
 from modelmill.errors import ModelmillError
-from modelmill.parts import part
+from modelmill.models import Spec
+from modelmill.parts import metrics, part
 from modelmill.reference import Reference
 from modelmill.schema import Section, check_choice, validate
 from modelmill.training.settings import Fit
@@ -23,7 +24,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Model(Section):
-    """One entry of `models`; `net` and `eval` are typed by the architecture and the task."""
+    """One entry of `models`; `net` is typed by the architecture, `fit` and `eval` by the task."""
 
     about: str
     dataset: str
@@ -31,9 +32,41 @@ class Model(Section):
     arch: str
     net: Any
     train_for: dict[str, str]
-    fit: Fit
+    fit: Any
     eval: Any
     reference: Reference
+
+    def typed(self, name: str, origin: str) -> "Model":
+        """With `net`, `fit` and `eval` of the model that is called `name` typed and validated."""
+        where = f"models.{name}"
+        task = part("tasks", self.task, f"{origin}: {where}.task")
+        evaluation = part("evaluation", self.task, f"{origin}: {where}.task")
+        arch = part("models", self.arch, f"{origin}: {where}.arch")
+        typed = {
+            "net": validate(arch.Net, self.net, f"{where}.net", origin),
+            "fit": validate(task.Fit, self.fit, f"{where}.fit", origin),
+            "eval": validate(evaluation.Eval, self.eval, f"{where}.eval", origin),
+        }
+        return self.model_copy(update=typed)
+
+    def spec(self, name: str, meta: Mapping[str, Any]) -> Spec:
+        """What the data set described by `meta` asks of this model, which is called `name`.
+
+        Raises:
+            ModelmillError: the task has no use for such data, or the architecture cannot take them.
+        """
+        arch = part("models", self.arch, f"models.{name}.arch")
+        try:
+            spec = part("tasks", self.task, f"models.{name}.task").spec(meta, self.fit)
+        except ModelmillError as error:
+            raise ModelmillError(
+                f"models.{name}: task '{self.task}' on data set '{self.dataset}': {error}"
+            ) from None
+        try:
+            arch.check(self.net, spec)
+        except ModelmillError as error:
+            raise ModelmillError(f"models.{name}: architecture '{self.arch}' {error}") from None
+        return spec
 
 
 class Params(Section):
@@ -127,30 +160,37 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
     where = f"{origin}: models.{name}"
     _check_name(where, name)
     check_choice(f"{where}.dataset", entry.dataset, datasets)
+    entry = entry.typed(name, origin)
     task = part("tasks", entry.task, f"{where}.task")
-    evaluation = part("evaluation", entry.task, f"{where}.task")
     arch = part("models", entry.arch, f"{where}.arch")
-    typed = {
-        "net": validate(arch.Net, entry.net, f"models.{name}.net", origin),
-        "eval": validate(evaluation.Eval, entry.eval, f"models.{name}.eval", origin),
-    }
-    if (entry.fit.num_steps is None) == (task.TARGETS == "tokens"):
-        needs = "has no meaning" if entry.fit.num_steps else "is required"
-        raise ModelmillError(f"{where}.fit.num_steps {needs} for task '{entry.task}'")
-    if entry.fit.reduction == "sum_over_steps" and entry.fit.num_steps is None:
-        raise ModelmillError(f"{where}.fit.reduction: 'sum_over_steps' needs fit.num_steps")
-    if entry.fit.corruption and task.TARGETS != "x":
-        raise ModelmillError(f"{where}.fit.corruption has no meaning for task '{entry.task}'")
-    check_choice(f"{where}.fit.loss", entry.fit.loss or task.LOSSES[0], task.LOSSES)
     reader = part("datasets", datasets[entry.dataset].reader, f"{where}.dataset")
-    check_choice(
-        f"{where}.task: among those for data set '{entry.dataset}'", entry.task, reader.TASKS
-    )
-    check_choice(f"{where}.eval.split", typed["eval"].split, reader.SPLITS)
-    if entry.fit.stop and entry.fit.stop.metric == "validation_loss":
-        check_choice(f"{where}.fit.stop.metric: the split it needs", "validation", reader.SPLITS)
-    check_choice(f"{where}.reference.metric", entry.reference.metric, evaluation.METRICS)
-    return entry.model_copy(update=typed)
+    for array, kind in task.ARRAYS.items():
+        if reader.ARRAYS.get(array) != kind:
+            has = ", ".join(f"{name} ({what})" for name, what in reader.ARRAYS.items())
+            raise ModelmillError(
+                f"{where}.task: '{entry.task}' needs {array} ({kind}), "
+                f"data set '{entry.dataset}' has {has}"
+            )
+    if set(arch.INPUTS) != set(task.INPUTS):
+        raise ModelmillError(
+            f"{where}.arch: '{entry.arch}' takes {', '.join(arch.INPUTS)}, "
+            f"task '{entry.task}' gives {', '.join(task.INPUTS)}"
+        )
+    _check_columns(f"{where}.fit", entry.fit, [*task.METRICS], reader.SPLITS)
+    check_choice(f"{where}.eval.split", entry.eval.split, reader.SPLITS)
+    check_choice(f"{where}.reference.metric", entry.reference.metric, metrics(entry.task))
+    return entry
+
+
+def _check_columns(where: str, fit: Fit, names: list[str], splits: tuple[str, ...]) -> None:
+    """The columns of the history that `fit` names are there."""
+    measured = [f"validation_{name}" for name in names] if "validation" in splits else []
+    if fit.stop:
+        check_choice(f"{where}.stop.metric", fit.stop.metric, names + measured)
+    if fit.keep == "best":
+        if not measured:
+            raise ModelmillError(f"{where}.keep: the data set has no validation split to choose by")
+        check_choice(f"{where}.keep_by", fit.keep_by, measured)
 
 
 def _check_name(where: str, name: str) -> None:

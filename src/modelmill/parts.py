@@ -9,6 +9,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
+from modelmill.reference import Better
 from modelmill.schema import check_choice
 
 PACKAGE = Path(__file__).parent
@@ -26,6 +27,11 @@ def part(kind: str, name: str, where: str) -> ModuleType:
         return found
     check_choice(where, name, [other for other in modules if other != name and _part(kind, other)])
     raise AssertionError  # the name is none of them
+
+
+def metrics(task: str) -> dict[str, Better]:
+    """All that is measured of a task, in training and in evaluation, and which way is better."""
+    return {**part("tasks", task, "task").METRICS, **part("evaluation", task, "task").METRICS}
 
 
 def _part(kind: str, name: str) -> ModuleType | None:

@@ -14,13 +14,12 @@ class Reference(Section):
     """
 
     metric: str
-    better: Literal["higher", "lower"]
     goal: float | None
     published: float | None
     source: str
 
 
-def shown_goal(better: str, value: float | None) -> str:
+def shown_goal(better: Better, value: float | None) -> str:
     """A goal as it is shown, empty if there is none."""
     signs = {"higher": "≥", "lower": "≤"}
     return "" if value is None else f"{signs[better]} {number(value)}"

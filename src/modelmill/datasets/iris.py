@@ -14,7 +14,7 @@ FILE = "iris.csv"
 MEASURES = ["sepal length, cm", "sepal width, cm", "petal length, cm", "petal width, cm"]
 
 SPLITS = ("train", "test")
-TASKS = ("classification",)
+ARRAYS = {"x": "values", "y": "classes"}
 
 
 class Options(Section):

@@ -11,7 +11,7 @@ from modelmill.schema import Section
 FILE = "line.csv"
 
 SPLITS = ("train",)
-TASKS = ("regression",)
+ARRAYS = {"x": "values", "y": "values"}
 
 
 class Options(Section):

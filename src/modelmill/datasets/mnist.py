@@ -22,7 +22,7 @@ LONGEST_HEADER = 4 + 4 * 255
 BLOCK = 1 << 20
 
 SPLITS = ("train", "validation", "test")
-TASKS = ("classification", "reconstruction")
+ARRAYS = {"x": "values", "y": "classes"}
 
 
 class Options(Section):

@@ -19,6 +19,7 @@ from modelmill.files import sha256, write_json
 
 META = "meta.json"
 VOCABULARY = "vocabulary.json"
+ROWS = 10_000  # looked at together
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
     Of a text nothing is counted: its parts are of one piece, in which short sentences recur.
 
     Raises:
-        ModelmillError: a split is empty, overlaps another, or goes beyond the arrays.
+        ModelmillError: a split is empty, overlaps another, or goes beyond the arrays; a value is
+            not a finite number.
     """
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(out.glob("*.npy"))}
-    if problem := _problem(splits, arrays):
+    if problem := _problem(splits, arrays) or _not_finite(arrays):
         raise ModelmillError(f"{out.name}: {problem}")
     shared = {"shared": _shared(splits, arrays["x"])} if "x" in arrays else {}
     meta = {
@@ -95,6 +97,18 @@ def _problem(splits: Mapping[str, Sequence[int]], arrays: Mapping[str, np.ndarra
     for (start, stop), (following, _) in pairwise(sorted(map(tuple, splits.values()))):
         if following < stop:
             return f"the splits from {start:,} and from {following:,} overlap"
+    return ""
+
+
+def _not_finite(arrays: Mapping[str, np.ndarray]) -> str:
+    """Which value is not a finite number, an empty string if all are."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            for row in range(0, len(array), ROWS):
+                wrong = np.argwhere(~np.isfinite(array[row : row + ROWS]))
+                if len(wrong):
+                    place = (row + wrong[0][0], *wrong[0][1:])
+                    return f"array {name}, row {place[0]:,}: {array[place]} is not a finite number"
     return ""
 
 

@@ -20,7 +20,7 @@ END = "<eos>"
 UNKNOWN = "<unk>"
 BLOCK = 1 << 22
 SPLITS = {"train": "ptb.train.txt", "validation": "ptb.valid.txt", "test": "ptb.test.txt"}
-TASKS = ("language_modeling",)
+ARRAYS = {"tokens": "tokens"}
 
 
 class Options(Section):

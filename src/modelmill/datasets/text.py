@@ -21,7 +21,7 @@ CODE_POINTS = 0x110000
 HOST_NAMES = ("idna", "punycode")  # Python has them among the encodings; no text is written in them
 
 SPLITS = ("train", "validation")
-TASKS = ("language_modeling",)
+ARRAYS = {"tokens": "tokens"}
 
 
 class Options(Section):

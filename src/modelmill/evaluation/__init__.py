@@ -1,7 +1,8 @@
 """What is done with a trained model: one module per task.
 
-Each has `Eval`, the typed keys of `eval` in a conf file, `METRICS`, the names it reports, and
-``evaluate(job, options)``, which returns the metrics over the whole split and writes figures.
+Each has `Eval`, the typed keys of `eval` in a conf file, `METRICS`, what it measures beside the
+task's own and which way is better, and ``evaluate(job, options)``, which returns the metrics over
+the whole split, and what else there is to tell, and writes figures.
 TensorFlow is imported inside.
 """
 

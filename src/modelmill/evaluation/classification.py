@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelmill.evaluation import Job
+from modelmill.reference import Better
 from modelmill.schema import Section
 
 if TYPE_CHECKING:
     import keras
 
-METRICS = ("accuracy", "loss")
+METRICS: dict[str, Better] = {}
 MISTAKES = 24
 FILTERS = 72  # of a layer that has more, those with the largest weights
 READ = 3  # digits shown row by row
@@ -52,14 +53,14 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     }
 
 
-def probabilities(logits: np.ndarray, loss: str | None) -> np.ndarray:
+def probabilities(logits: np.ndarray, loss: str) -> np.ndarray:
     """Of each class, in float64: as a whole, or each by itself where sigmoids were trained."""
     if loss == "half_squared_error":
         return 1 / (1 + np.exp(-logits.astype(np.float64)))
     return np.exp(log_probabilities(logits))
 
 
-def losses(logits: np.ndarray, truth: np.ndarray, loss: str | None) -> np.ndarray:
+def losses(logits: np.ndarray, truth: np.ndarray, loss: str) -> np.ndarray:
     """What `modelmill.tasks.classification.score` adds up, by example, in float64."""
     if loss == "half_squared_error":
         right = np.eye(logits.shape[1])[truth]

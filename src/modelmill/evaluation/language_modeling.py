@@ -9,11 +9,11 @@ from pydantic import Field
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
 from modelmill.files import write_text
-from modelmill.models import Spec
+from modelmill.reference import Better
 from modelmill.schema import PositiveFloat, PositiveInt, Section
-from modelmill.tasks.language_modeling import perplexity
+from modelmill.tasks.language_modeling import perplexity, windows_of
 
-METRICS = ("perplexity", "loss", "bits_per_token")
+METRICS: dict[str, Better] = {"bits_per_token": "lower"}
 WINDOW = 50
 LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
@@ -47,7 +47,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     tokens = job.data.split(options.split)["tokens"]
     start = job.data.meta["splits"][options.split][0]
     before = int(job.data.arrays["tokens"][start - 1] if start else tokens[-1])
-    model = artifacts.restore(job.folder, Spec((WINDOW,), job.card.spec.outputs))
+    model = artifacts.restore(job.folder, windows_of(WINDOW, job.card.spec.outputs))
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
     writer = Writer(job, options.sample)
@@ -106,7 +106,7 @@ class Writer:
             if token not in ids:
                 unit = job.data.meta["unit"]
                 raise ModelmillError(f"prime: the {unit} {token!r} is not in the vocabulary")
-        self.model = artifacts.restore(job.folder, Spec((1,), job.card.spec.outputs))
+        self.model = artifacts.restore(job.folder, windows_of(1, job.card.spec.outputs))
         self._prime_ids = [ids[token] for token in self.prime]
         self._generate = generator(
             self.model,

@@ -6,9 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from modelmill.evaluation import Job
+from modelmill.reference import Better
 from modelmill.schema import Probability, Section
 
-METRICS = ("total_squared_error", "loss", "mean_squared_error")
+METRICS: dict[str, Better] = {"total_squared_error": "lower", "mean_squared_error": "lower"}
 SHOWN = 10
 
 

@@ -3,9 +3,14 @@
 import numpy as np
 
 from modelmill.evaluation import Job
+from modelmill.reference import Better
 from modelmill.schema import Section
 
-METRICS = ("loss", "slope", "intercept", "slope_error", "intercept_error", "line_error")
+METRICS: dict[str, Better] = {
+    "slope_error": "lower",
+    "intercept_error": "lower",
+    "line_error": "lower",
+}
 
 
 class Eval(Section):
@@ -23,7 +28,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     model = artifacts.restore(job.folder)
     errors = predict(model, arrays["x"], job.data.meta["scale"]) - arrays["y"].astype(np.float64)
     metrics = {"loss": float(np.mean(errors**2)), "examples": len(errors)}
-    if job.card.settings["arch"] == "linear" and job.card.spec.inputs == (1,):
+    if job.card.settings["arch"] == "linear" and job.card.spec.inputs["x"].shape == (1,):
         weights = np.concatenate([w.numpy().ravel() for w in model.weights])
         metrics |= _line(job, arrays["x"], arrays["y"], weights)
     return metrics

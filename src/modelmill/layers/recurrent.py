@@ -68,9 +68,11 @@ class Recurrent(keras.layers.Layer):
         return (tf.transpose(outputs, [1, 0, 2]), *state)
 
 
-def zero_state(model: keras.Model, batch_size: int) -> list[tf.Tensor]:
-    """The state at the start of a sequence: zeros for each input of `model` after the first."""
-    return [tf.zeros([batch_size, *state.shape[1:]]) for state in model.inputs[1:]]
+def zero_state(model: keras.Model, batch_size: int) -> dict[str, tf.Tensor]:
+    """The state at the start of a sequence: zeros for all that `model` takes and gives back."""
+    given = model.output if isinstance(model.output, dict) else {}
+    carried = [tensor for tensor in model.inputs if tensor.name in given]
+    return {tensor.name: tf.zeros([batch_size, *tensor.shape[1:]]) for tensor in carried}
 
 
 def _unrolled(forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Tensors]:

@@ -1,15 +1,19 @@
 """Autoencoder: sigmoid layers down to a code, and as many back up to the inputs."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from modelmill.errors import ModelmillError
 from modelmill.layers.initial import Initializer, initializer
-from modelmill.models import Spec
+from modelmill.models import Spec, keras_input
 from modelmill.schema import PositiveInt, Section
 
 if TYPE_CHECKING:
     import keras
+
+INPUTS = ("x",)
 
 
 class Net(Section):
@@ -24,13 +28,19 @@ class Net(Section):
     initializer: Initializer
 
 
+def check(net: Net, spec: Spec) -> None:
+    values = math.prod(spec.inputs["x"].shape)
+    if values != spec.outputs:
+        raise ModelmillError(f"gives back its {values} inputs, not {spec.outputs} outputs")
+
+
 def build(net: Net, spec: Spec) -> "keras.Model":
     """Inputs in [0, 1] of any shape -> outputs of the same shape; biases start at zero."""
     import keras
 
     from modelmill.layers.tied import Transposed
 
-    inputs = keras.Input(spec.inputs)
+    inputs = keras_input(spec, "x")
     x = keras.layers.Flatten()(inputs)
     encoder = [
         keras.layers.Dense(units, "sigmoid", kernel_initializer=initializer(net.initializer))
@@ -46,4 +56,4 @@ def build(net: Net, spec: Spec) -> "keras.Model":
         else:
             kernel_initializer = initializer(net.initializer)
             x = keras.layers.Dense(units, "sigmoid", kernel_initializer=kernel_initializer)(x)
-    return keras.Model(inputs, keras.layers.Reshape(spec.inputs)(x))
+    return keras.Model([inputs], keras.layers.Reshape(inputs.shape[1:])(x))

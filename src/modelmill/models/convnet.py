@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from modelmill.layers.initial import ZERO, Initializer, initializer
-from modelmill.models import Spec
+from modelmill.models import Spec, keras_input, require_rank
 from modelmill.schema import PositiveInt, Probability, Section
 
 if TYPE_CHECKING:
     import keras
+
+INPUTS = ("x",)
 
 
 class Block(Section):
@@ -35,6 +37,10 @@ class Net(Section):
     bias_initializer: Initializer = ZERO
 
 
+def check(net: Net, spec: Spec) -> None:
+    require_rank(spec, 2, wanted="grey images [rows, columns]")
+
+
 def build(net: Net, spec: Spec) -> "keras.Model":
     """Grey images [batch, rows, columns] -> logits."""
     import keras
@@ -50,8 +56,8 @@ def build(net: Net, spec: Spec) -> "keras.Model":
             "bias_initializer": initializer(net.bias_initializer),
         }
 
-    inputs = keras.Input(spec.inputs)
-    x = keras.layers.Reshape((*spec.inputs, 1))(inputs)
+    inputs = keras_input(spec, "x")
+    x = keras.layers.Reshape((*inputs.shape[1:], 1))(inputs)
     for block in net.blocks:
         x = keras.layers.Conv2D(
             block.filters, block.kernel, padding="same", activation="relu", **initial()
@@ -60,4 +66,4 @@ def build(net: Net, spec: Spec) -> "keras.Model":
         x = Dropout(block.dropout)(x)
     x = keras.layers.Dense(net.hidden_units, "relu", **initial())(keras.layers.Flatten()(x))
     x = Dropout(net.dropout)(x)
-    return keras.Model(inputs, Logits(spec.outputs, **initial())(x))
+    return keras.Model([inputs], Logits(spec.outputs, **initial())(x))

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING
 
 from modelmill.layers.initial import ZERO, Initializer, initializer
-from modelmill.models import Spec
+from modelmill.models import Spec, keras_input
 from modelmill.schema import Section
 
 if TYPE_CHECKING:
     import keras
+
+INPUTS = ("x",)
 
 
 class Net(Section):
@@ -18,17 +20,21 @@ class Net(Section):
     bias_initializer: Initializer = ZERO
 
 
+def check(net: Net, spec: Spec) -> None:
+    """Takes examples of any shape."""
+
+
 def build(net: Net, spec: Spec) -> "keras.Model":
     """One dense layer without activation."""
     import keras
 
     from modelmill.layers.logits import Logits
 
-    inputs = keras.Input(spec.inputs)
+    inputs = keras_input(spec, "x")
     outputs = Logits(
         spec.outputs,
         use_bias=net.bias,
         kernel_initializer=initializer(net.initializer),
         bias_initializer=initializer(net.bias_initializer),
     )(keras.layers.Flatten()(inputs))
-    return keras.Model(inputs, outputs)
+    return keras.Model([inputs], outputs)

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from modelmill.layers.initial import ZERO, Initializer, initializer
-from modelmill.models import Spec
+from modelmill.models import Spec, keras_input
 from modelmill.schema import PositiveInt, Probability, Section
 
 if TYPE_CHECKING:
     import keras
+
+INPUTS = ("x",)
 
 
 class Net(Section):
@@ -21,6 +23,10 @@ class Net(Section):
     bias: bool
     initializer: Initializer
     bias_initializer: Initializer = ZERO
+
+
+def check(net: Net, spec: Spec) -> None:
+    """Takes examples of any shape."""
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":
@@ -38,9 +44,9 @@ def build(net: Net, spec: Spec) -> "keras.Model":
             "bias_initializer": initializer(net.bias_initializer),
         }
 
-    inputs = keras.Input(spec.inputs)
+    inputs = keras_input(spec, "x")
     x = keras.layers.Flatten()(inputs)
     for units in net.hidden_units:
         x = keras.layers.Dense(units, net.activation, **initial())(x)
         x = Dropout(net.dropout)(x)
-    return keras.Model(inputs, Logits(spec.outputs, **initial())(x))
+    return keras.Model([inputs], Logits(spec.outputs, **initial())(x))

@@ -6,11 +6,13 @@ With LSTM cells this is the model of Zaremba, Sutskever and Vinyals 2014.
 from typing import TYPE_CHECKING, Literal
 
 from modelmill.layers.initial import ZERO, Initializer, initializer
-from modelmill.models import Spec
+from modelmill.models import Spec, keras_input, named
 from modelmill.schema import PositiveInt, Probability, Section
 
 if TYPE_CHECKING:
     import keras
+
+INPUTS = ("tokens",)
 
 
 class Net(Section):
@@ -26,16 +28,21 @@ class Net(Section):
     bias_initializer: Initializer = ZERO
 
 
+def check(net: Net, spec: Spec) -> None:
+    """Takes windows of any length."""
+
+
 def build(net: Net, spec: Spec) -> "keras.Model":
-    """Tokens [batch, steps] and state -> logits [batch, steps, vocabulary] and state."""
+    """Tokens [batch, steps] and state_0, ... -> logits [batch, steps, vocabulary] and the same."""
     import keras
 
     from modelmill.layers.dropout import Dropout
     from modelmill.layers.recurrent import STATES, Recurrent
 
     per_layer = STATES[net.cell]
-    tokens = keras.Input(spec.inputs, dtype="int32")
-    states = [keras.Input((net.units,)) for _ in range(per_layer * net.layers)]
+    tokens = keras_input(spec, "tokens")
+    names = [f"state_{number}" for number in range(per_layer * net.layers)]
+    states = [named(name, (net.units,)) for name in names]
     x = keras.layers.Embedding(
         spec.outputs, net.embedding, embeddings_initializer=initializer(net.initializer)
     )(tokens)
@@ -57,5 +64,6 @@ def build(net: Net, spec: Spec) -> "keras.Model":
         kernel_initializer=initializer(net.initializer),
         bias_initializer=initializer(net.bias_initializer),
     )(flat)
-    logits = keras.ops.reshape(logits, (-1, *spec.inputs, spec.outputs))
-    return keras.Model([tokens, *states], [logits, *new_states])
+    logits = keras.ops.reshape(logits, (-1, *tokens.shape[1:], spec.outputs))
+    outputs = {"logits": logits, **dict(zip(names, new_states, strict=True))}
+    return keras.Model([tokens, *states], outputs)

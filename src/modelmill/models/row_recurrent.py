@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Literal
 
 from modelmill.layers.initial import ZERO, Initializer, initializer
-from modelmill.models import Spec
+from modelmill.models import Spec, keras_input, require_rank
 from modelmill.schema import PositiveInt, Section
 
 if TYPE_CHECKING:
     import keras
+
+INPUTS = ("x",)
 
 
 class Net(Section):
@@ -21,6 +23,10 @@ class Net(Section):
     output_bias_initializer: Initializer = ZERO
 
 
+def check(net: Net, spec: Spec) -> None:
+    require_rank(spec, 2, wanted="sequences [steps, features]")
+
+
 def build(net: Net, spec: Spec) -> "keras.Model":
     """Sequences [batch, steps, features] -> logits."""
     import keras
@@ -28,7 +34,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     from modelmill.layers.logits import Logits
     from modelmill.layers.recurrent import Recurrent
 
-    inputs = keras.Input(spec.inputs)
+    inputs = keras_input(spec, "x")
     _, last, *_ = Recurrent(net.cell, net.units, net.forget_bias, initializer(net.initializer))(
         inputs
     )
@@ -38,4 +44,4 @@ def build(net: Net, spec: Spec) -> "keras.Model":
         kernel_initializer=initializer(net.output_initializer),
         bias_initializer=initializer(net.output_bias_initializer),
     )(last)
-    return keras.Model(inputs, logits)
+    return keras.Model([inputs], logits)

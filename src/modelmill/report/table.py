@@ -10,6 +10,7 @@ from typing import Any
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.params import Params
+from modelmill.parts import metrics
 from modelmill.reference import duration, number, shown_goal, shown_published
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
@@ -39,7 +40,7 @@ def _result(
         "metric": reference.metric,
         "split": model.eval.split,
         "value": None,
-        "better": reference.better,
+        "better": metrics(model.task)[reference.metric],
         "goal": reference.goal,
         "published": reference.published,
         "source": reference.source,

@@ -219,8 +219,8 @@ def check(sweep: Sweep, base: Mapping[str, Any], origin: str) -> Params:
     params = parse(base, "conf")
     entry = choose(params.models, sweep.model, f"{origin}: model")
     task = part("tasks", entry.task, f"models.{sweep.model}.task")
-    metrics = [f"validation_{name}" for name in task.metrics([0.0] * 8)]
-    check_choice(f"{origin}: metric", sweep.metric, metrics)
+    measured = [f"validation_{name}" for name in task.METRICS]
+    check_choice(f"{origin}: metric", sweep.metric, measured)
     reader = part("datasets", params.datasets[entry.dataset].reader, "reader")
     check_choice(f"{origin}: the split that trials are judged on", "validation", reader.SPLITS)
     for values in sweep.corners():

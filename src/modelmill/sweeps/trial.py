@@ -13,9 +13,7 @@ from modelmill import runtime
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.params import parse
-from modelmill.parts import part
 from modelmill.sweeps.settings import Sweep, Values, with_values
-from modelmill.trained import artifacts
 from modelmill.training.settings import Precision
 
 SPLITS = ("train", "validation")
@@ -45,35 +43,31 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
     """
     params = parse(with_values(base, values))
     name, entry = sweep.model, params.models[sweep.model]
-    task = part("tasks", entry.task, f"models.{name}.task")
     shared = parse(base).models[name].fit
     _start_tensorflow(shared.shards, sweep.resources.cpus, shared.precision)
     import keras
     import tensorflow as tf
     from ray import tune
 
-    from modelmill.training import session
+    from modelmill.training.observer import Observer
+    from modelmill.training.session import Training
 
     keras.backend.clear_session()
-    keras.utils.set_random_seed(params.seed)
     last: dict[str, Any] = {LAP: 0}
 
-    def report(row: Mapping[str, float]) -> None:
-        nonlocal last
-        steps_per_epoch = round(row["step"] / row["epoch"])
-        ended = row["step"] >= entry.fit.length.steps(steps_per_epoch)
-        last = {
-            sweep.metric: row[sweep.metric],
-            LAP: last[LAP] + 1,
-            ROW: dict(row),
-            STATUS: FINISHED if ended else RUNNING,
-        }
-        tune.report(last)
+    class Report(Observer):
+        def lap(self, training: Training, row: Mapping[str, float]) -> None:
+            nonlocal last
+            last = {
+                sweep.metric: row[sweep.metric],
+                LAP: last[LAP] + 1,
+                ROW: dict(row),
+                STATUS: FINISHED if training.step == training.steps else RUNNING,
+            }
+            tune.report(last)
 
-    settings = params.training(name)
     try:
-        model = artifacts.build(settings, task.spec(data.meta, entry.fit))
-        session.train(name, model, task, entry.fit, data, params.seed, report)
+        Training(name, entry, entry.spec(name, data.meta), data, params.seed).run(Report())
         if last[STATUS] != FINISHED:  # `fit.stop` ended it
             tune.report({**last, STATUS: FINISHED})
     except (ModelmillError, MemoryError, tf.errors.ResourceExhaustedError) as error:

@@ -1,38 +1,78 @@
 """Classification: softmax cross-entropy in nats, accuracy."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from modelmill.models import Spec
-from modelmill.training.settings import Fit
+from modelmill.errors import ModelmillError
+from modelmill.models import Input, Spec, call
+from modelmill.reference import Better
+from modelmill.training import supervised
+from modelmill.training.supervised import backpropagated, penalised, stateless
+from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
-METRICS = {"loss": "lower", "accuracy": "higher"}
-TARGETS = "y"
-LOSSES = ("cross_entropy", "half_squared_error")
+    from modelmill.datasets.processed import Processed
+    from modelmill.training.batches import Examples
+
+METRICS: Mapping[str, Better] = {"loss": "lower", "accuracy": "higher"}
+ARRAYS = {"x": "values", "y": "classes"}
+INPUTS = ("x",)
+STATE = "pass"
+
+initial = stateless
+
+
+class Fit(supervised.Fit):
+    """How a classifier is trained.
+
+    Attributes:
+        loss: cross-entropy of a softmax, or ``half_squared_error`` of a sigmoid for each class:
+            sum((sigmoid(z) - y)^2) / 2 over the classes, y being 1 for the right one, else 0.
+    """
+
+    loss: Literal["cross_entropy", "half_squared_error"] = "cross_entropy"
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
-    return Spec(tuple(meta["input_shape"]), meta["outputs"])
+    """Any examples; a class for each, as an integer."""
+    supervised.require_shape(meta, "y", (), "where each has one class:")
+    if not meta["arrays"]["y"]["dtype"].removeprefix("u").startswith("int"):
+        found = meta["arrays"]["y"]["dtype"]
+        raise ModelmillError(f"array y: {found} numbers are no classes, which are integers")
+    return Spec({"x": Input(tuple(meta["input_shape"]))}, meta["outputs"])
 
 
-def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
-    """Sums of the losses and of right answers for logits [batch, classes]: [2].
+def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
+    return supervised.examples(data, split, fit, seed, ("x", "y"))
 
-    ``half_squared_error`` is that of a sigmoid for each class: sum((sigmoid(z) - y)^2) / 2 over
-    the classes, y being 1 for the right one and 0 for the others.
-    """
+
+def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
+    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+
+
+def measure(
+    model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
+) -> tuple[Score, Tensors]:
+    logits = call(model, batch, training)
+    return penalised(model, score(logits, batch["y"], fit.loss)), state
+
+
+def score(logits: "tf.Tensor", y: "tf.Tensor", loss: str) -> Score:
+    """Sums of the losses and of right answers for logits [batch, classes] and classes [batch]."""
     import tensorflow as tf
 
     if loss == "cross_entropy":
         # The kernel itself: with op determinism, tf.nn's function would take 20 to do the same.
-        losses, _ = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=outputs, labels=targets)
+        losses, _ = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=y)
     else:
-        losses = tf.nn.l2_loss(tf.sigmoid(outputs) - tf.one_hot(targets, outputs.shape[-1]))
-    right = tf.argmax(outputs, axis=-1, output_type=targets.dtype) == targets
-    return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
+        losses = tf.nn.l2_loss(tf.sigmoid(logits) - tf.one_hot(y, logits.shape[-1]))
+    right = tf.argmax(logits, axis=-1, output_type=y.dtype) == y
+    sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(tf.cast(right, tf.float32))])
+    return Score(sums, tf.cast(tf.size(y), tf.float32))
 
 
 def metrics(means: list[float]) -> dict[str, float]:

@@ -2,31 +2,91 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from modelmill.models import Spec
-from modelmill.training.settings import Fit
+from modelmill.models import Input, Spec, call
+from modelmill.reference import Better
+from modelmill.schema import PositiveInt
+from modelmill.training import settings
+from modelmill.training.supervised import backpropagated, penalised
+from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
-METRICS = {"loss": "lower", "perplexity": "lower"}
-TARGETS = "tokens"
-LOSSES = ("cross_entropy",)
+    from modelmill.datasets.processed import Processed
+    from modelmill.training.batches import Windows
+
+METRICS: Mapping[str, Better] = {"loss": "lower", "perplexity": "lower"}
+ARRAYS = {"tokens": "tokens"}
+INPUTS = ("tokens",)
+STATE = "pass"  # zeros at each beginning of the text
+
+
+class Fit(settings.Fit):
+    """How a language model is trained.
+
+    Attributes:
+        num_steps: tokens in a window, the length of backpropagation through time.
+        reduction: of a batch's losses to the number that is differentiated.
+    """
+
+    num_steps: PositiveInt
+    reduction: Literal["mean", "sum", "sum_over_steps"] = "mean"
+
+    @property
+    def scale(self) -> float:
+        """What the sum of a batch's losses is multiplied by."""
+        return {
+            "mean": 1 / (self.batch_size * self.num_steps),
+            "sum_over_steps": 1 / self.batch_size,
+            "sum": 1.0,
+        }[self.reduction]
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
-    assert fit.num_steps
-    return Spec((fit.num_steps,), meta["vocabulary_size"])
+    """Windows of tokens of the vocabulary."""
+    return windows_of(fit.num_steps, meta["vocabulary_size"])
 
 
-def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
-    """Sum of cross-entropy for logits [batch, steps, vocabulary]: [1]."""
+def windows_of(steps: int, vocabulary_size: int) -> Spec:
+    """A model over windows of so many tokens."""
+    return Spec({"tokens": Input((steps,), vocabulary_size)}, vocabulary_size)
+
+
+def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Windows":
+    from modelmill.training.batches import Windows
+
+    return Windows(data.split(split)["tokens"], fit.batch_size, fit.num_steps)
+
+
+def initial(model: "keras.Model", fit: Fit) -> Tensors:
+    from modelmill.layers.recurrent import zero_state
+
+    return zero_state(model, fit.batch_size)
+
+
+def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
+    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+
+
+def measure(
+    model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
+) -> tuple[Score, Tensors]:
+    found = dict(call(model, {**batch, **state}, training))
+    return penalised(model, score(found.pop("logits"), batch["following"])), found
+
+
+def score(logits: "tf.Tensor", following: "tf.Tensor") -> Score:
+    """Sum of cross-entropy for logits [batch, steps, vocabulary] and tokens [batch, steps]."""
     import tensorflow as tf
 
     from modelmill.layers.cross_entropy import cross_entropy
 
-    return tf.reduce_sum(cross_entropy(outputs, targets))[None]
+    sums = tf.reduce_sum(cross_entropy(logits, following))[None]
+    return Score(sums, tf.cast(tf.size(following), tf.float32))
 
 
 def metrics(means: list[float]) -> dict[str, float]:

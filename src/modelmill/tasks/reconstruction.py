@@ -2,30 +2,73 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelmill.models import Spec
-from modelmill.training.settings import Fit
+from modelmill.models import Input, Spec, call
+from modelmill.reference import Better
+from modelmill.schema import Probability
+from modelmill.tasks.regression import score
+from modelmill.training import supervised
+from modelmill.training.supervised import backpropagated, penalised, stateless
+from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
-METRICS = {"loss": "lower"}
-TARGETS = "x"
-LOSSES = ("squared_error",)
+    from modelmill.datasets.processed import Processed
+    from modelmill.training.batches import Examples
+
+METRICS: Mapping[str, Better] = {"loss": "lower"}  # of an example, added over its values
+ARRAYS = {"x": "values"}
+INPUTS = ("x",)
+STATE = "pass"
+
+initial = stateless
+
+
+class Fit(supervised.Fit):
+    """How an autoencoder is trained.
+
+    Attributes:
+        corruption: share of the input values set to zero at random, others in every epoch.
+    """
+
+    corruption: Probability = 0.0
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
-    return Spec(tuple(meta["input_shape"]), math.prod(meta["input_shape"]))
+    """Any examples, and as many outputs as they have values."""
+    shape = tuple(meta["input_shape"])
+    return Spec({"x": Input(shape)}, math.prod(shape))
 
 
-def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
-    """Sum of squared errors over all values of outputs and targets of the same shape: [1]."""
+def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
+    return supervised.examples(data, split, fit, seed, ("x",), partial(corrupted, fit.corruption))
+
+
+def corrupted(share: float, batch: Tensors, seed: "tf.Tensor") -> Tensors:
+    """The batch with a share of x set to zero, and the whole of it as `whole`."""
     import tensorflow as tf
 
-    return tf.reduce_sum(tf.math.squared_difference(outputs, targets))[None]
+    x = batch["x"]
+    if not share:
+        return {"x": x, "whole": x}
+    lost = tf.random.stateless_uniform(tf.shape(x), seed) < share
+    return {"x": tf.where(lost, 0.0, x), "whole": x}
+
+
+def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
+    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+
+
+def measure(
+    model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
+) -> tuple[Score, Tensors]:
+    found = call(model, batch, training)
+    return penalised(model, score(found, batch["whole"])), state
 
 
 def metrics(means: list[float]) -> dict[str, float]:
-    """The squared error of one example, added over its values."""
     return {"loss": means[0]}

@@ -1,28 +1,58 @@
 """Regression: squared error."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelmill.models import Spec
-from modelmill.training.settings import Fit
+from modelmill.models import Input, Spec, call
+from modelmill.reference import Better
+from modelmill.training import supervised
+from modelmill.training.supervised import Fit, backpropagated, penalised, stateless
+from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
-METRICS = {"loss": "lower"}
-TARGETS = "y"
-LOSSES = ("squared_error",)
+    from modelmill.datasets.processed import Processed
+    from modelmill.training.batches import Examples
+
+METRICS: Mapping[str, Better] = {"loss": "lower"}
+ARRAYS = {"x": "values", "y": "values"}
+INPUTS = ("x",)
+STATE = "pass"
+
+initial = stateless
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
-    return Spec(tuple(meta["input_shape"]), meta["outputs"])
+    """Any examples; as many values for each as the data set has outputs."""
+    supervised.require_shape(meta, "y", (meta["outputs"],), "where a model would give")
+    return Spec({"x": Input(tuple(meta["input_shape"]))}, meta["outputs"])
 
 
-def score(outputs: "tf.Tensor", targets: "tf.Tensor", loss: str) -> "tf.Tensor":
-    """Sum of squared errors of outputs and targets [batch, outputs]: [1]."""
+def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
+    return supervised.examples(data, split, fit, seed, ("x", "y"))
+
+
+def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
+    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+
+
+def measure(
+    model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
+) -> tuple[Score, Tensors]:
+    found = call(model, batch, training)
+    return penalised(model, score(found, batch["y"])), state
+
+
+def score(outputs: "tf.Tensor", y: "tf.Tensor") -> Score:
+    """Sum of squared errors, of outputs and targets [batch, outputs]; it counts the examples."""
     import tensorflow as tf
 
-    return tf.reduce_sum(tf.math.squared_difference(outputs, targets))[None]
+    supervised.require_same_shape(outputs, y)
+    sums = tf.reduce_sum(tf.math.squared_difference(outputs, y))[None]
+    return Score(sums, tf.cast(tf.shape(y)[0], tf.float32))
 
 
 def metrics(means: list[float]) -> dict[str, float]:

@@ -27,12 +27,14 @@ from modelmill.files import write_text
 from modelmill.parts import PACKAGE
 from modelmill.reference import Reference
 from modelmill.tracking import runs
-from modelmill.tracking.summary import Row
 from modelmill.trained.artifacts import Card
+from modelmill.training.observer import Observer, Row
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
     from mlflow import MlflowClient
+
+    from modelmill.training.session import Training
 
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 IDLE_SECONDS = 10.0
@@ -42,7 +44,7 @@ LATER = "`python -m pipelines.sync` completes the recording later"
 EVENTS, ANSWER = ".events", ".answer"
 
 
-class Recorder:
+class Recorder(Observer):
     """Writes down what happens in a stage, for the recording process.
 
     Leaving the context waits until MLflow has it; leaving it by an exception marks the run as
@@ -71,8 +73,11 @@ class Recorder:
         """A training of `card` begins."""
         self._send("start", card=asdict(card), profile=profile, about=about)
 
-    def row(self, row: Row) -> None:
-        """A lap of the training ended with these measurements."""
+    def began(self, training: "Training") -> None:
+        for row in training.history:
+            self.lap(training, row)
+
+    def lap(self, training: "Training", row: Row) -> None:
         self._send("row", row=dict(row))
 
     def end(self, seconds: float) -> None:
@@ -235,7 +240,7 @@ class Recording:
         self._flush()
         if self._run_id:
             self._client.log_metric(self._run_id, "train_seconds", seconds)
-            runs.finish(self._client, self._run_id, self._rows)
+            runs.finish(self._client, self._run_id, self._card, self._rows)
             self._ended()
 
     def _stop(self, status: str) -> None:

@@ -13,6 +13,7 @@ from modelmill import repository
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_text
+from modelmill.parts import metrics
 from modelmill.reference import Reference
 from modelmill.tracking import registry, summary
 from modelmill.tracking.summary import Row
@@ -132,10 +133,11 @@ def log_history(
     _log(client, run_id, values)
 
 
-def finish(client: "MlflowClient", run_id: str, rows: Sequence[Row]) -> None:
+def finish(client: "MlflowClient", run_id: str, card: Card, rows: Sequence[Row]) -> None:
     """Ends the run of a training with its best and its final metrics; `rows` are its history."""
+    better = metrics(card.settings["task"])
     points = [summary.rounded(row) for row in rows]
-    _log_once(client, run_id, summary.best_and_final(points))
+    _log_once(client, run_id, summary.best_and_final(points, better))
     client.set_terminated(run_id, "FINISHED")
 
 
@@ -151,9 +153,9 @@ def _log(client: "MlflowClient", run_id: str, values: list[tuple[str, float, int
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    metrics = [Metric(name, value, now, step) for name, value, step in values]
-    for first in range(0, len(metrics), 1000):  # MLflow's limit for one call
-        client.log_batch(run_id, metrics=metrics[first : first + 1000])
+    points = [Metric(name, value, now, step) for name, value, step in values]
+    for first in range(0, len(points), 1000):  # MLflow's limit for one call
+        client.log_batch(run_id, metrics=points[first : first + 1000])
 
 
 def record(
@@ -194,7 +196,7 @@ def record(
         else:
             run_id = create(client, card, profile, about, {"recorded_by": "sync"})
         log_history(client, run_id, rows, known)
-        finish(client, run_id, rows)
+        finish(client, run_id, card, rows)
         unfinished_file(card).unlink(missing_ok=True)
     evaluation = artifacts.read_evaluation(pictures, card)
     if evaluation is None:
@@ -205,8 +207,8 @@ def record(
     if tags.get("evaluation") != digest:
         missing = True
         client.log_artifacts(run_id, str(pictures), "figures")
-        metrics = evaluation["metrics"]
-        results = {f"test_{key}": metrics[key] for key in metrics if key != "parameters"}
+        found = evaluation["metrics"]
+        results = {f"test_{key}": found[key] for key in found if key != "parameters"}
         _log_once(client, run_id, results)
         client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
         if tags[NOTE] == summary.note(name, about, tags):  # nobody has written there

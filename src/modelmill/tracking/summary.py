@@ -4,10 +4,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelmill.reference import Reference, shown_goal, shown_published
+from modelmill.parts import metrics
+from modelmill.reference import Better, Reference, shown_goal, shown_published
 from modelmill.trained.artifacts import AXES
-
-HIGHER_IS_BETTER = ("accuracy",)
 
 Row = Mapping[str, float]
 
@@ -28,17 +27,17 @@ def rounded(row: Row) -> dict[str, float]:
     return {name: float(f"{value:.9g}") for name, value in row.items()}
 
 
-def best_and_final(rows: Sequence[Row]) -> dict[str, float]:
+def best_and_final(rows: Sequence[Row], better: Mapping[str, Better]) -> dict[str, float]:
     """Each metric's last value, and its best one.
 
     Where there are validation data, the best of them counts and not the best of training.
     """
-    metrics = [name for name in rows[-1] if name not in AXES]
-    validation = [name for name in metrics if name.startswith("validation_")]
-    final = {f"final_{name}": rows[-1][name] for name in metrics}
+    measured = [name for name in rows[-1] if name not in AXES]
+    validation = [name for name in measured if name.startswith("validation_")]
+    final = {f"final_{name}": rows[-1][name] for name in measured}
     best = {}
-    for name in validation or metrics:
-        pick = max if name.removeprefix("validation_") in HIGHER_IS_BETTER else min
+    for name in validation or measured:
+        pick = max if better[name.removeprefix("validation_")] == "higher" else min
         best[f"best_{name}"] = pick(row[name] for row in rows)
     return final | best
 
@@ -59,7 +58,7 @@ def note(
     """
     parts = [f"**{name}**: {html.escape(about, quote=False)}"]
     if reference:
-        goal = shown_goal(reference.better, reference.goal) or "none"
+        goal = shown_goal(metrics(tags["task"])[reference.metric], reference.goal) or "none"
         published = shown_published(reference.published, reference.source)
         parts += [
             f"Goal: {tags['evaluated_on']} {reference.metric.replace('_', ' ')} {goal}. "

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modelmill import models
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
-from modelmill.models import Spec
+from modelmill.models import Input, Spec
 from modelmill.parts import PACKAGE, part
 from modelmill.schema import validate
 
@@ -39,10 +40,11 @@ class Card:
 
     Attributes:
         settings: model (its name), seed, dataset, task, arch, net and fit, as in params.yaml.
-        spec: shapes of one input and one output.
+        spec: what the data asked of the model.
         data: digest of the prepared data.
         fingerprint: of all of the above and of the code that trained.
         parameters: number of trained values.
+        kept: the step after which it had the weights that were kept.
     """
 
     settings: dict[str, Any]
@@ -50,6 +52,7 @@ class Card:
     data: str
     fingerprint: str
     parameters: int
+    kept: int = 0
 
 
 def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") -> Card:
@@ -97,13 +100,17 @@ def read_card(folder: Path) -> Card:
     """
     try:
         fields = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        spec = Spec(tuple(fields["spec"]["inputs"]), fields["spec"]["outputs"])
+        inputs = {
+            name: Input(tuple(given["shape"]), given["ids"])
+            for name, given in fields["spec"]["inputs"].items()
+        }
+        spec = Spec(inputs, fields["spec"]["outputs"])
         return Card(**{**fields, "spec": spec})
     except FileNotFoundError:
         raise ModelmillError(
             f"no trained model in {folder}: run `dvc repro train@{folder.name}`"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelmillError(f"{folder / CARD} is damaged: {error}") from None
 
 
@@ -137,19 +144,6 @@ def read_evaluation(figures: Path, card: Card) -> dict[str, Any] | None:
     return found if found["fingerprint"] == card.fingerprint else None
 
 
-def build(settings: Mapping[str, Any], spec: Spec) -> "keras.Model":
-    """An untrained model of the architecture in `settings`, for other shapes if need be."""
-    arch = part("models", settings["arch"], "arch")
-    net = validate(arch.Net, settings["net"], "net", CARD)
-    try:
-        return arch.build(net, spec)
-    except (ValueError, TypeError) as error:
-        raise ModelmillError(
-            f"models.{settings['model']}: architecture '{settings['arch']}' cannot be built for "
-            f"inputs of shape {spec.inputs}: {str(error).splitlines()[0]}"
-        ) from error
-
-
 def read_snapshots(folder: Path) -> np.ndarray:
     """Opens snapshots.npy: the weights after each lap, float32 [laps, parameters], or no laps."""
     return np.load(folder / SNAPSHOTS, mmap_mode="r", allow_pickle=False)
@@ -165,7 +159,9 @@ def set_weights(model: "keras.Model", snapshot: np.ndarray) -> None:
 def restore(folder: Path, spec: Spec | None = None) -> "keras.Model":
     """The trained model in `folder`, rebuilt for `spec` if that differs from its own."""
     card = read_card(folder)
-    model = build(card.settings, spec or card.spec)
+    name, arch = card.settings["model"], card.settings["arch"]
+    net = validate(part("models", arch, f"{CARD}: arch").Net, card.settings["net"], "net", CARD)
+    model = models.build(name, arch, net, spec or card.spec)
     try:
         model.load_weights(folder / WEIGHTS)
     except (OSError, ValueError, KeyError) as error:

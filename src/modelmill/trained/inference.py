@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.layers.recurrent import zero_state
+from modelmill.models import call
+from modelmill.training.task import Tensors
 
 BATCH = 500
 
@@ -39,19 +41,19 @@ def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndar
         model: a recurrent model over windows of any fixed number of steps.
         before: the token that precedes the first.
     """
-    window = model.inputs[0].shape[1]
+    window = model.input_shape[0][1]
     count = len(tokens)
     windows = -(-count // window)
     padded = np.zeros(windows * window + 1, np.int32)
     padded[0], padded[1 : count + 1] = before, tokens
 
     @tf.function
-    def run(ids: tf.Tensor, state: list[tf.Tensor]) -> tf.Tensor:
+    def run(ids: tf.Tensor, state: Tensors) -> tf.Tensor:
         losses = tf.TensorArray(tf.float32, windows)
         for index in tf.range(windows):
             inputs = tf.slice(ids, [index * window], [window])
             targets = tf.slice(ids, [index * window + 1], [window])
-            logits, *state = model([inputs[None], *state], training=False)
+            logits, state = _step(model, inputs[None], state)
             found = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits[0])
             losses = losses.write(index, found)
         return losses.concat()
@@ -77,10 +79,10 @@ def generator(
     """
 
     @tf.function(reduce_retracing=True)
-    def run(primer: tf.Tensor, state: list[tf.Tensor]) -> tf.Tensor:
-        logits = tf.zeros([1, 1, model.outputs[0].shape[2]])
+    def run(primer: tf.Tensor, state: Tensors) -> tf.Tensor:
+        logits = tf.zeros([1, 1, model.output["logits"].shape[2]])
         for token in primer:
-            logits, *state = model([token[None, None], *state], training=False)
+            logits, state = _step(model, token[None, None], state)
         chosen = tf.TensorArray(tf.int32, length)
         token = primer[-1]
         for index in tf.range(length):
@@ -95,7 +97,13 @@ def generator(
             else:
                 token = tf.where(token == space, drawn, best)
             chosen = chosen.write(index, token)
-            logits, *state = model([token[None, None], *state], training=False)
+            logits, state = _step(model, token[None, None], state)
         return chosen.stack()
 
     return lambda prime: run(tf.constant(prime), zero_state(model, 1)).numpy().tolist()
+
+
+def _step(model: keras.Model, tokens: tf.Tensor, state: Tensors) -> tuple[tf.Tensor, Tensors]:
+    """Logits of the tokens after `tokens` [batch, steps], and the state after them."""
+    outputs = dict(call(model, {"tokens": tokens, **state}, training=False))
+    return outputs.pop("logits"), outputs

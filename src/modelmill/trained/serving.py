@@ -32,12 +32,12 @@ def signature(card: Card, data: Processed) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 
-    inputs = TensorSpec(data.arrays["x"].dtype, (-1, *card.spec.inputs))
+    inputs = TensorSpec(data.arrays["x"].dtype, (-1, *card.spec.inputs["x"].shape))
     if card.settings["task"] == "classification":
         columns = [ColSpec("double", name) for name in data.meta["class_names"]]
         outputs = Schema([ColSpec("string", "class"), *columns])
     else:
-        shape = card.spec.inputs if card.settings["task"] == "reconstruction" else (-1,)
+        shape = card.spec.inputs["x"].shape if card.settings["task"] == "reconstruction" else (-1,)
         outputs = Schema([TensorSpec(np.dtype("float32"), (-1, *shape))])
     return ModelSignature(Schema([inputs]), outputs)
 

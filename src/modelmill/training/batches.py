@@ -4,7 +4,7 @@ A pass over the data has `steps` batches. The loop asks `load` on the host for w
 needs, and `batch` in the graph for each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -12,21 +12,22 @@ import tensorflow as tf
 
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.training.settings import Fit
+from modelmill.training.task import Tensors
+
+Change = Callable[[Tensors, tf.Tensor], Tensors]  # of a batch, with a seed int32 [2] of its own
 
 
 class Batches(Protocol):
-    """One pass is `steps` batches with `predictions` targets in all."""
+    """One pass over the data is `steps` batches."""
 
     steps: int
-    predictions: int
     signature: tf.TensorSpec
 
     def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
         """What `batch` needs for batches `first` to `first + count` of a pass."""
 
-    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Inputs and targets of the batch `index` places after the first one loaded."""
+    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> Tensors:
+        """Inputs and targets, by name, of the batch `index` places after the first one loaded."""
 
 
 class Examples:
@@ -36,103 +37,80 @@ class Examples:
     so that nothing needs to be stored to go on from any step.
 
     Args:
-        x: inputs; integers are scaled by `scale`.
-        y: targets, kept as they are; None makes the (scaled) inputs the targets.
-        scale: factor that takes `x` to the range the models see.
-        seed: of the order, and of which values are corrupted.
+        arrays: of the same length; unsigned bytes become int32 where they are not scaled.
+        scales: factors that take arrays of integers to the range that models see, by name.
+        seed: of the order, and of `change`.
         shuffle: whether there is an order other than the data's own.
         keep_rest: whether the examples that do not fill a batch make a last, smaller one.
-        corruption: share of the input values that are set to zero, others in every epoch.
+        change: what is done to each batch.
     """
 
     signature = tf.TensorSpec([2], tf.int64)
 
     def __init__(
         self,
-        x: np.ndarray,
-        y: np.ndarray | None,
-        scale: float,
+        arrays: Mapping[str, np.ndarray],
+        scales: Mapping[str, float],
         batch_size: int,
         seed: int,
         shuffle: bool,
         keep_rest: bool,
-        corruption: float = 0.0,
+        change: Change | None = None,
     ) -> None:
-        self.x, self.y = tf.constant(x), None if y is None else tf.constant(y)
-        self.scale, self.corruption = scale, corruption
+        self.arrays = {name: tf.constant(array) for name, array in arrays.items()}
+        self.scales, self.change = scales, change
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
-        self.steps = (len(x) + (batch_size - 1 if keep_rest else 0)) // batch_size
-        self.predictions = len(x) if keep_rest else self.steps * batch_size
+        self.count = len(next(iter(arrays.values())))
+        self.steps = (self.count + (batch_size - 1 if keep_rest else 0)) // batch_size
+        self.rest = keep_rest and self.count % batch_size > 0
         if not self.steps:
-            raise ModelmillError(f"{len(x)} examples do not fill one batch of {batch_size}")
+            raise ModelmillError(f"{self.count} examples do not fill one batch of {batch_size}")
 
     def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
         return tf.constant([epoch, first], tf.int64)
 
-    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> Tensors:
         start = (loaded[1] + tf.cast(index, tf.int64)) * self.batch_size
         rows = start + tf.range(self.batch_size, dtype=tf.int64)
-        if self.predictions % self.batch_size:
-            rows = rows[: self.predictions - start]
+        if self.rest:
+            rows = rows[: self.count - start]
         key = tf.cast(tf.stack([tf.constant(self.seed, tf.int64), loaded[0]]), tf.int32)
         if self.shuffle:
-            last = tf.constant(len(self.x) - 1, tf.int64)
+            last = tf.constant(self.count - 1, tf.int64)
             rows = tf.random.experimental.index_shuffle(rows, key, last)
-        x = tf.gather(self.x, rows)
-        if not x.dtype.is_floating:
-            x = tf.cast(x, tf.float32) * self.scale
-        if self.y is None:
-            return self._corrupted(x, tf.random.experimental.stateless_fold_in(key, start)), x
-        y = tf.gather(self.y, rows)
-        return x, tf.cast(y, tf.int32) if y.dtype.is_integer else y
+        batch = {name: self._taken(name, rows) for name in self.arrays}
+        if self.change is None:
+            return batch
+        return self.change(batch, tf.random.experimental.stateless_fold_in(key, start))
 
-    def _corrupted(self, x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if not self.corruption:
-            return x
-        return tf.where(tf.random.stateless_uniform(tf.shape(x), seed) < self.corruption, 0.0, x)
+    def _taken(self, name: str, rows: tf.Tensor) -> tf.Tensor:
+        values = tf.gather(self.arrays[name], rows)
+        if values.dtype.is_floating:
+            return values
+        if name in self.scales:
+            return tf.cast(values, tf.float32) * self.scales[name]
+        return tf.cast(values, tf.int32)
 
 
 class Windows:
     """Windows of parallel streams over one sequence of tokens, in order.
 
-    Only what a run of windows needs is read from the (memory-mapped) tokens.
+    A batch has `tokens` and, of the same shape, `following`: the token after each of them. Only
+    what a run of windows needs is read from the (memory-mapped) tokens.
     """
 
     def __init__(self, tokens: np.ndarray, batch_size: int, num_steps: int) -> None:
         self.streams = Streams(tokens, batch_size, num_steps)
         self.steps = self.streams.windows
-        self.predictions = self.steps * batch_size * num_steps
         self.signature = tf.TensorSpec([batch_size, None], tf.int32)
 
     def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
         return tf.constant(self.streams.block(first, count).astype(np.int32))
 
-    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> Tensors:
         shape = [self.streams.batch_size, self.streams.num_steps]
         start = index * self.streams.num_steps
-        return tf.slice(loaded, [0, start], shape), tf.slice(loaded, [0, start + 1], shape)
-
-
-Arrays = Mapping[str, np.ndarray]
-
-
-def training(arrays: Arrays, targets: str, scale: float, fit: Fit, seed: int) -> Batches:
-    """Batches to train on, as `fit` wants them; `targets` is the task's."""
-    if targets == "tokens":
-        return _windows(arrays, fit)
-    y = arrays["y"] if targets == "y" else None
-    return Examples(arrays["x"], y, scale, fit.batch_size, seed, fit.shuffle, False, fit.corruption)
-
-
-def validation(arrays: Arrays, targets: str, scale: float, fit: Fit, seed: int) -> Batches:
-    """Batches to measure on: every example once, or the streams that training would read."""
-    if targets == "tokens":
-        return _windows(arrays, fit)
-    size = max(fit.batch_size, 500)
-    y = arrays["y"] if targets == "y" else None
-    return Examples(arrays["x"], y, scale, size, seed, False, True, fit.corruption)
-
-
-def _windows(arrays: Arrays, fit: Fit) -> Windows:
-    assert fit.num_steps
-    return Windows(arrays["tokens"], fit.batch_size, fit.num_steps)
+        return {
+            "tokens": tf.slice(loaded, [0, start], shape),
+            "following": tf.slice(loaded, [0, start + 1], shape),
+        }

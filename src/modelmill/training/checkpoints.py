@@ -7,16 +7,20 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing
+from modelmill.training.observer import Observer, Row
+
+if TYPE_CHECKING:
+    from modelmill.training.session import Training
 
 SECONDS, SECONDS_AT_LAP = 30.0, 5.0  # between checkpoints: anywhere, and where a lap ends
 KEPT = 2
@@ -31,7 +35,7 @@ class Checkpoint(NamedTuple):
     progress: dict[str, Any]
 
 
-class Checkpoints:
+class Checkpoints(Observer):
     """The newest checkpoints of one training, whose fingerprint names the folder.
 
     A file begins with the SHA-256 of the rest: what a crash or a disk left damaged is not taken
@@ -53,7 +57,12 @@ class Checkpoints:
         }
         return self
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._default()
         if isinstance(error, ModelmillError) and (paths := self._paths()):
             raise ModelmillError(f"{error}; the last checkpoint is {paths[0]}") from None
@@ -69,20 +78,26 @@ class Checkpoints:
             print(f"warning: {path} is damaged, and not used", file=sys.stderr)
         return None
 
-    def offer(self, step: int, lap_ended: bool, state: Callable[[], Checkpoint]) -> None:
-        """Saves `state` if it is time to; after Ctrl-C it is, and the training ends.
+    def called(self, training: "Training", metrics: Row) -> None:
+        self._offer(training, SECONDS)
+
+    def lap(self, training: "Training", row: Row) -> None:
+        if training.step < training.steps:
+            self._offer(training, SECONDS_AT_LAP)
+
+    def _offer(self, training: "Training", seconds: float) -> None:
+        """Saves a checkpoint if the last is that old; after Ctrl-C it does, and ends the training.
 
         A disk that is full does not end the training, which may well need no checkpoint.
 
         Raises:
             KeyboardInterrupt: the training has been interrupted.
         """
-        due = SECONDS_AT_LAP if lap_ended else SECONDS
-        if not self.interrupted and time.monotonic() - self.saved < due:
+        if not self.interrupted and time.monotonic() - self.saved < seconds:
             return
-        kept = "is saved"
+        step, kept = training.step, "is saved"
         try:
-            self._save(step, state())
+            self._save(step, training.checkpoint())
         except OSError as error:
             kept = f"could not be saved ({error})"
             print(f"warning: step {step:,} {kept}", file=sys.stderr)
@@ -118,7 +133,7 @@ class Checkpoints:
         """From the newest on."""
         return sorted(self.folder.glob("*.checkpoint"), reverse=True)
 
-    def _interrupt(self, number: int, frame: object) -> None:
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
         self._default()
         print("\nstopping at the end of this step (Ctrl-C again: at once)", file=sys.stderr)

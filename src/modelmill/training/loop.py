@@ -15,29 +15,28 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.errors import ModelmillError
-from modelmill.layers.recurrent import zero_state
-from modelmill.tasks import Task
+from modelmill.reference import Better
 from modelmill.training import optimizers
 from modelmill.training.batches import Batches
 from modelmill.training.schedules import learning_rates
 from modelmill.training.settings import Fit, Stop
+from modelmill.training.task import Score, Task, Tensors
 
 CALL_SECONDS = 0.7
 REMEDY = "try a smaller fit.learning_rate, or fit.clip_norm"
 Row = dict[str, float]
-State = list[tf.Tensor]
 
 
 class Trainer:
     """Trains `model` for `task` as `fit` says.
 
     Args:
-        model: its recurrent state, if any, is its inputs and outputs after the first.
         train, validation: batches to learn from and to measure on.
 
     Attributes:
         step: steps done.
-        lap: those done at the beginning of the lap that goes on.
+        seen: predictions learnt from in them.
+        lap: steps done at the beginning of the lap that goes on.
     """
 
     def __init__(
@@ -51,35 +50,27 @@ class Trainer:
         self.model, self.task, self.fit = model, task, fit
         self.train, self.validation = train, validation
         self.steps = fit.length.steps(train.steps)
-        self.predictions_per_step = fit.batch_size * (fit.num_steps or 1)
-        scales = {
-            "mean": 1 / self.predictions_per_step,
-            "sum_over_steps": 1 / fit.batch_size,
-            "sum": 1.0,
-        }
-        self.loss = fit.loss or task.LOSSES[0]
-        self.loss_scale = scales[fit.reduction]
         self.variables = [variable.value for variable in model.trainable_variables]
         self.update, slots = optimizers.build(fit.optimizer, self.variables)
         self.kept = [*(variable.value for variable in model.variables), *slots]
         self.train_pace, self.validation_pace = Pace(), Pace()
-        self.patience = Patience(fit.stop)
-        self.step = self.lap = 0
+        self.patience = Patience(fit.stop, task.METRICS)
+        self.step = self.seen = self.lap = 0
         self.scores: list[np.ndarray] = []
-        self.state = self._zero_state()
+        self.state = task.initial(model, fit)
         self._train = tf.function(self._train_steps).get_concrete_function(
             train.signature, tf.TensorSpec([None], tf.float32), self.state
         )
         if validation:
-            self._score = tf.function(self._score_steps).get_concrete_function(
+            self._measure = tf.function(self._measure_steps).get_concrete_function(
                 validation.signature, tf.TensorSpec([], tf.int32), self.state
             )
 
-    def run(self, on_call: Callable[[int, Row], None]) -> Iterator[Row]:
+    def run(self, on_call: Callable[[Row], None]) -> Iterator[Row]:
         """Trains to the end, or until `fit.stop` ends it, yielding measurements after each lap.
 
         Args:
-            on_call: told after each compiled call the steps done so far and the call's metrics.
+            on_call: told the metrics of each compiled call after it.
 
         A lap is `fit.validate_every`. A row holds the step, the epoch (with a fraction), how many
         examples or tokens have been learnt from, the learning rate, the lap's mean training
@@ -94,9 +85,9 @@ class Trainer:
             row: Row = {
                 "step": self.step,
                 "epoch": self.step / self.train.steps,
-                "examples": self.step * self.predictions_per_step,
+                "examples": self.seen,
                 "learning_rate": float(rate[0]),
-                **self._metrics(self.scores, (self.step - self.lap) * self.predictions_per_step),
+                **self._metrics(self.scores),
             }
             if self.validation:
                 for name, value in self.validate().items():
@@ -108,12 +99,12 @@ class Trainer:
             yield row
         self._check_weights()
 
-    def _learn_until(self, end: int, on_call: Callable[[int, Row], None]) -> None:
+    def _learn_until(self, end: int, on_call: Callable[[Row], None]) -> None:
         per_epoch = self.train.steps
         while self.step < end:
             epoch, first = divmod(self.step, per_epoch)
-            if first == 0:
-                self.state = self._zero_state()
+            if first == 0 and self.task.STATE == "pass":
+                self.state = self.task.initial(self.model, self.fit)
             for start, count in self.train_pace.calls(min(per_epoch - first, end - self.step)):
                 rates = learning_rates(self.fit, self.step, count, per_epoch)
                 loaded = self.train.load(epoch, first + start, count)
@@ -122,7 +113,8 @@ class Trainer:
                 self._check_finite(scores)
                 self.scores.append(scores)
                 self.step += count
-                on_call(self.step, self._metrics([scores], count * self.predictions_per_step))
+                self.seen += round(float(scores[:, 0].sum(dtype=np.float64)))
+                on_call(self._metrics([scores]))
 
     def checkpoint(self) -> dict[str, np.ndarray]:
         """All that `restore` needs to go on from here as if nothing had happened.
@@ -132,97 +124,102 @@ class Trainer:
         """
         self._check_weights()
         return {
-            "position": np.array([self.step, self.lap]),
+            "position": np.array([self.step, self.lap, self.seen]),
             "scores": np.concatenate(self.scores) if self.scores else np.zeros(0),
             **{f"variable_{i}": variable.numpy() for i, variable in enumerate(self.kept)},
-            **{f"state_{i}": tensor.numpy() for i, tensor in enumerate(self.state)},
+            **{f"state_of_{name}": tensor.numpy() for name, tensor in self.state.items()},
         }
 
     def restore(self, checkpoint: Mapping[str, np.ndarray], history: list[Row]) -> None:
         """Takes up the training that wrote `checkpoint` after these rows."""
-        self.step, self.lap = checkpoint["position"].tolist()
+        self.step, self.lap, self.seen = checkpoint["position"].tolist()
         steps = self.step - self.lap
         self.scores = [checkpoint["scores"].reshape(steps, -1)] if steps else []
         for i, variable in enumerate(self.kept):
             variable.assign(checkpoint[f"variable_{i}"])
-        self.state = [tf.constant(checkpoint[f"state_{i}"]) for i in range(len(self.state))]
+        self.state = {name: tf.constant(checkpoint[f"state_of_{name}"]) for name in self.state}
         for row in history:
             self.patience.watch(row)
 
     def validate(self) -> Row:
         """The task's metrics over all of the validation batches."""
         assert self.validation
-        state, scores = self._zero_state(), []
+        state, scores = self.task.initial(self.model, self.fit), []
         for first, count in self.validation_pace.calls(self.validation.steps):
             loaded = self.validation.load(0, first, count)
-            score, state = self._score(loaded, tf.constant(count), state)
+            score, state = self._measure(loaded, tf.constant(count), state)
             scores.append(score.numpy())
-        return self._metrics(scores, self.validation.predictions)
+        return self._metrics(scores)
 
     # --- in the graph ----------------------------------------------------------------------
 
     def _train_steps(
-        self, loaded: tf.Tensor, rates: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, State]:
-        """One step for each of `rates`; returns each step's score [steps, k] and the state."""
+        self, loaded: tf.Tensor, rates: tf.Tensor, state: Tensors
+    ) -> tuple[tf.Tensor, Tensors]:
+        """One step for each of `rates`; returns their predictions and sums [steps, 1 + k]."""
         count = tf.size(rates)
         scores = tf.TensorArray(tf.float32, count)
         for index in tf.range(count):
-            x, y = self.train.batch(loaded, index)
-            score, gradients, state = self._learn(x, y, state)
+            batch = self.train.batch(loaded, index)
+            score, gradients, state = self._learn(batch, state)
             norm = self.fit.clip_norm
             factor = optimizers.clipping(gradients, norm) if norm else tf.ones([])
             self.update(gradients, rates[index], factor)
+            self._constrain()
             scores = scores.write(index, score)
         return scores.stack(), state
 
     def _learn(
-        self, x: tf.Tensor, y: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, list[optimizers.Gradient], State]:
+        self, batch: Tensors, state: Tensors
+    ) -> tuple[tf.Tensor, list[optimizers.Gradient], Tensors]:
         """Score, gradients and new state of a batch, added up over its shards."""
-        scores, gradients, states = [], [], []
-        for part in self._shards(x, y, state):
-            with tf.GradientTape() as tape:
-                score, new_state = self._forward(*part, training=True)
-                loss = score[0] * self.loss_scale
-            scores.append(score)
-            gradients.append(tape.gradient(loss, self.variables))
-            states.append(new_state)
-        added = [optimizers.total(parts) for parts in zip(*gradients, strict=True)]
-        return tf.add_n(scores), added, _joined(states)
+        learnt = [
+            self.task.learn(self.model, *part, self.fit) for part in self._shards(batch, state)
+        ]
+        gradients = zip(*(part.gradients for part in learnt), strict=True)
+        return (
+            tf.add_n([_vector(part.score) for part in learnt]),
+            [optimizers.total(parts) for parts in gradients],
+            _joined([part.state for part in learnt]),
+        )
 
-    def _score_steps(
-        self, loaded: tf.Tensor, count: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, State]:
+    def _measure_steps(
+        self, loaded: tf.Tensor, count: tf.Tensor, state: Tensors
+    ) -> tuple[tf.Tensor, Tensors]:
         """As `_train_steps`, without learning."""
         assert self.validation
         totals = tf.TensorArray(tf.float32, count)
         for index in tf.range(count):
-            x, y = self.validation.batch(loaded, index)
-            parts = [self._forward(*part, False) for part in self._shards(x, y, state)]
-            totals = totals.write(index, tf.add_n([score for score, _ in parts]))
+            batch = self.validation.batch(loaded, index)
+            parts = [
+                self.task.measure(self.model, *part, self.fit)
+                for part in self._shards(batch, state)
+            ]
+            totals = totals.write(index, tf.add_n([_vector(score) for score, _ in parts]))
             state = _joined([new_state for _, new_state in parts])
         return totals.stack(), state
 
-    def _forward(
-        self, x: tf.Tensor, y: tf.Tensor, state: State, training: bool
-    ) -> tuple[tf.Tensor, State]:
-        outputs = self.model([x, *state] if state else x, training=training)
-        logits, *new_state = outputs if state else [outputs]
-        return self.task.score(logits, y, self.loss), new_state
+    def _shards(self, batch: Tensors, state: Tensors) -> list[tuple[Tensors, Tensors]]:
+        if self.fit.shards == 1:
+            return [(batch, state)]
+        batches, states = self._split(batch), self._split(state)
+        return list(zip(batches, states, strict=True))
 
-    def _shards(
-        self, x: tf.Tensor, y: tf.Tensor, state: State
-    ) -> Iterator[tuple[tf.Tensor, tf.Tensor, State]]:
+    def _split(self, tensors: Tensors) -> list[Tensors]:
         shards = self.fit.shards
-        if shards == 1:
-            return iter([(x, y, state)])
-        batch = tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
-        sizes = [batch // shards] * (shards - 1)
-        sizes.append(batch - sum(sizes))
-        xs, ys, *states = (tf.split(tensor, sizes, num=shards) for tensor in (x, y, *state))
-        parts = [list(part) for part in zip(*states, strict=True)] or [[]] * shards
-        return zip(xs, ys, parts, strict=True)
+        parts: list[Tensors] = [{} for _ in range(shards)]
+        for name, tensor in tensors.items():
+            rows = tf.shape(tensor)[0] if tensor.shape[0] is None else tensor.shape[0]
+            sizes = [rows // shards] * (shards - 1)
+            sizes.append(rows - sum(sizes))
+            for part, piece in zip(parts, tf.split(tensor, sizes, num=shards), strict=True):
+                part[name] = piece
+        return parts
+
+    def _constrain(self) -> None:
+        for variable in self.model.trainable_variables:
+            if variable.constraint:
+                variable.assign(variable.constraint(variable))
 
     # --- on the host -----------------------------------------------------------------------
 
@@ -233,19 +230,16 @@ class Trainer:
         left = self.train.steps - self.lap % self.train.steps
         return min(self.lap + min(number, left), self.steps)
 
-    def _zero_state(self) -> State:
-        return zero_state(self.model, self.fit.batch_size)
-
-    def _metrics(self, scores: list[np.ndarray], predictions: int) -> Row:
-        total = np.concatenate(scores).astype(np.float64).sum(axis=0)
-        return self.task.metrics((total / predictions).tolist())
+    def _metrics(self, scores: list[np.ndarray]) -> Row:
+        count, *sums = np.concatenate(scores).astype(np.float64).sum(axis=0)
+        return self.task.metrics([float(total / count) for total in sums])
 
     def _check_finite(self, scores: np.ndarray) -> None:
         wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(wrong):
             step = self.step + wrong[0] + 1
             raise ModelmillError(
-                f"the loss became {scores[wrong[0], 0]} at step {step:,}: {REMEDY}"
+                f"the loss became {scores[wrong[0], 1]} at step {step:,}: {REMEDY}"
             )
 
     def _check_weights(self) -> None:
@@ -254,14 +248,19 @@ class Trainer:
 
 
 class Patience:
-    """Follows a metric, and is exhausted when it has stopped falling."""
+    """Follows a metric, and is exhausted when it no longer becomes better.
 
-    def __init__(self, stop: Stop | None) -> None:
+    Args:
+        metrics: which way each is better.
+    """
+
+    def __init__(self, stop: Stop | None, metrics: Mapping[str, Better]) -> None:
         self.stop, self.best, self.laps = stop, math.inf, 0
+        self.sign = 1 if stop is None else sign(stop.metric, metrics)
 
     def watch(self, row: Row) -> None:
         if self.stop:
-            value = row[self.stop.metric]
+            value = self.sign * row[self.stop.metric]
             if value < self.best and self.best - value >= self.stop.min_change:
                 self.best, self.laps = value, 0
             else:
@@ -291,8 +290,17 @@ class Pace:
                 self.count = max(1, math.floor(count * growth))
 
 
-def _joined(states: list[State]) -> State:
+def sign(column: str, metrics: Mapping[str, Better]) -> int:
+    """What makes lower values of a column of the history better: 1, or -1 if higher ones are."""
+    return 1 if metrics[column.removeprefix("validation_")] == "lower" else -1
+
+
+def _vector(score: Score) -> tf.Tensor:
+    return tf.concat([tf.cast(score.predictions, tf.float32)[None], score.sums], 0)
+
+
+def _joined(states: list[Tensors]) -> Tensors:
     """The states of all shards as those of the whole batch."""
     if len(states) == 1:
         return states[0]
-    return [tf.concat(parts, axis=0) for parts in zip(*states, strict=True)]
+    return {name: tf.concat([state[name] for state in states], 0) for name in states[0]}

@@ -1,7 +1,8 @@
 """Optimizers over TensorFlow's fused update kernels, one pass over each variable."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -11,79 +12,127 @@ Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 Update = Callable[[list[Gradient], tf.Tensor, tf.Tensor], None]
 
 
+class Step(NamedTuple):
+    """What all variables have in common: the rate, what clips gradients, Adam's powers."""
+
+    rate: tf.Tensor
+    factor: tf.Tensor
+    powers: list[tf.Tensor]
+
+    def clipped(self, gradient: Gradient) -> tf.Tensor:
+        return self.factor * tf.convert_to_tensor(gradient)
+
+
 def build(settings: Optimizer, variables: list[tf.Variable]) -> tuple[Update, list[tf.Variable]]:
     """Returns ``update(gradients, rate, factor)`` for `variables`, and the optimizer's own state.
 
     `factor` scales all gradients.
     """
-
-    def slots(value: float) -> list[tf.Variable]:
-        return [tf.Variable(tf.fill(v.shape, tf.cast(value, v.dtype))) for v in variables]
-
+    apply: Callable[..., None]
+    starts: list[float] = []
+    betas: list[float] = []
     match settings:
+        case Sgd(momentum=0, weight_decay=0):
+            apply = _descend
         case Sgd():
-
-            def sgd(gradients: list[Gradient], rate: tf.Tensor, factor: tf.Tensor) -> None:
-                step = rate * factor
-                for variable, gradient in zip(variables, gradients, strict=True):
-                    if isinstance(gradient, tf.IndexedSlices):
-                        tf.raw_ops.ResourceScatterSub(
-                            resource=variable.handle,
-                            indices=gradient.indices,
-                            updates=step * gradient.values,
-                        )
-                    else:
-                        tf.raw_ops.ResourceApplyGradientDescent(
-                            var=variable.handle, alpha=step, delta=gradient
-                        )
-
-            return sgd, []
-
+            apply, starts = partial(_sgd, settings), [0.0]
         case RmsProp():
-            squares, momenta = slots(settings.initial_accumulator), slots(0.0)
-
-            def rmsprop(gradients: list[Gradient], rate: tf.Tensor, factor: tf.Tensor) -> None:
-                for variable, square, momentum, gradient in zip(
-                    variables, squares, momenta, gradients, strict=True
-                ):
-                    tf.raw_ops.ResourceApplyRMSProp(
-                        var=variable.handle,
-                        ms=square.handle,
-                        mom=momentum.handle,
-                        lr=rate,
-                        rho=settings.rho,
-                        momentum=settings.momentum,
-                        epsilon=settings.epsilon,
-                        grad=factor * tf.convert_to_tensor(gradient),
-                    )
-
-            return rmsprop, squares + momenta
-
+            apply, starts = partial(_rmsprop, settings), [settings.initial_accumulator, 0.0]
         case Adam():
-            means, squares = slots(0.0), slots(0.0)
-            powers = [tf.Variable(settings.beta_1), tf.Variable(settings.beta_2)]
+            apply, starts = partial(_adam, settings), [0.0, 0.0]
+            betas = [settings.beta_1, settings.beta_2]
+    slots = [
+        [tf.Variable(tf.fill(v.shape, tf.cast(start, v.dtype))) for v in variables]
+        for start in starts
+    ]
+    powers = [tf.Variable(beta) for beta in betas]
 
-            def adam(gradients: list[Gradient], rate: tf.Tensor, factor: tf.Tensor) -> None:
-                power_1, power_2 = (power.read_value() for power in powers)
-                for variable, mean, square, gradient in zip(
-                    variables, means, squares, gradients, strict=True
-                ):
-                    tf.raw_ops.ResourceApplyAdam(
-                        var=variable.handle,
-                        m=mean.handle,
-                        v=square.handle,
-                        beta1_power=power_1,
-                        beta2_power=power_2,
-                        lr=rate,
-                        beta1=settings.beta_1,
-                        beta2=settings.beta_2,
-                        epsilon=settings.epsilon,
-                        grad=factor * tf.convert_to_tensor(gradient),
-                    )
-                powers[0].assign(power_1 * settings.beta_1)
-                powers[1].assign(power_2 * settings.beta_2)
+    def update(gradients: list[Gradient], rate: tf.Tensor, factor: tf.Tensor) -> None:
+        step = Step(rate, factor, [power.read_value() for power in powers])
+        for variable, gradient, *own in zip(variables, gradients, *slots, strict=True):
+            apply(step, variable, gradient, *own)
+        for power, value, beta in zip(powers, step.powers, betas, strict=True):
+            power.assign(value * beta)
 
-            return adam, means + squares + powers
+    return update, [*(slot for column in slots for slot in column), *powers]
+
+
+def _descend(step: Step, variable: tf.Variable, gradient: Gradient) -> None:
+    if isinstance(gradient, tf.IndexedSlices):
+        tf.raw_ops.ResourceScatterSub(
+            resource=variable.handle,
+            indices=gradient.indices,
+            updates=step.rate * step.factor * gradient.values,
+        )
+    else:
+        tf.raw_ops.ResourceApplyGradientDescent(
+            var=variable.handle, alpha=step.rate * step.factor, delta=gradient
+        )
+
+
+def _sgd(
+    settings: Sgd, step: Step, variable: tf.Variable, gradient: Gradient, velocity: tf.Variable
+) -> None:
+    gradient = step.clipped(gradient)
+    if decays(variable):
+        gradient += settings.weight_decay * variable
+    tf.raw_ops.ResourceApplyMomentum(
+        var=variable.handle,
+        accum=velocity.handle,
+        lr=step.rate,
+        grad=gradient,
+        momentum=settings.momentum,
+        use_nesterov=settings.nesterov,
+    )
+
+
+def _rmsprop(
+    settings: RmsProp,
+    step: Step,
+    variable: tf.Variable,
+    gradient: Gradient,
+    square: tf.Variable,
+    momentum: tf.Variable,
+) -> None:
+    tf.raw_ops.ResourceApplyRMSProp(
+        var=variable.handle,
+        ms=square.handle,
+        mom=momentum.handle,
+        lr=step.rate,
+        rho=settings.rho,
+        momentum=settings.momentum,
+        epsilon=settings.epsilon,
+        grad=step.clipped(gradient),
+    )
+
+
+def _adam(
+    settings: Adam,
+    step: Step,
+    variable: tf.Variable,
+    gradient: Gradient,
+    mean: tf.Variable,
+    square: tf.Variable,
+) -> None:
+    if settings.weight_decay and decays(variable):
+        variable.assign_sub(step.rate * settings.weight_decay * variable)
+    tf.raw_ops.ResourceApplyAdam(
+        var=variable.handle,
+        m=mean.handle,
+        v=square.handle,
+        beta1_power=step.powers[0],
+        beta2_power=step.powers[1],
+        lr=step.rate,
+        beta1=settings.beta_1,
+        beta2=settings.beta_2,
+        epsilon=settings.epsilon,
+        grad=step.clipped(gradient),
+    )
+
+
+def decays(variable: tf.Variable) -> bool:
+    """Whether decay of weights is for it: for matrices and kernels, not for biases."""
+    return variable.shape.rank > 1
 
 
 def total(parts: Sequence[Gradient]) -> Gradient:

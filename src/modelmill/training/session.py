@@ -1,111 +1,161 @@
-"""One training from beginning to end."""
+"""One training from beginning to end: assembled, observed, resumed."""
 
+import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
-from types import ModuleType
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
+from modelmill import models
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.tasks import Task
-from modelmill.training import batches
-from modelmill.training.checkpoints import Checkpoint, Checkpoints
-from modelmill.training.loop import Row, Trainer
-from modelmill.training.progress import Progress
+from modelmill.models import Spec
+from modelmill.parts import part
+from modelmill.training.checkpoints import Checkpoint
+from modelmill.training.loop import Row, Trainer, sign
+from modelmill.training.observer import Observer
 from modelmill.training.settings import Fit
 
 
-class Outcome(NamedTuple):
-    """What a training leaves besides the weights of its model.
+class Entry(Protocol):
+    """What an entry of `models` in params.yaml says of a training."""
+
+    task: str
+    arch: str
+    net: Any
+    fit: Fit
+
+
+class Training:
+    """A model about to be trained, or half way.
+
+    Args:
+        spec: what the data ask of the model.
+        seed: of initial weights, dropout, the order of the examples, and all else that is drawn.
 
     Attributes:
         history: a row per lap.
         snapshots: the weights after each lap, float32 [laps, parameters], or [0, parameters]
             where `fit` does not ask for them.
-        seconds: those spent training, before an interruption as well.
-    """
-
-    history: list[Row]
-    snapshots: np.ndarray
-    seconds: float
-
-
-def train(
-    name: str,
-    model: keras.Model,
-    task: Task | ModuleType,
-    fit: Fit,
-    data: Processed,
-    seed: int,
-    on_lap: Callable[[Row], None],
-    checkpoints: Checkpoints | None = None,
-) -> Outcome:
-    """Trains `model` in place, showing progress.
-
-    Args:
-        seed: of the order of the examples, and of their corruption.
-        on_lap: gets each row of the history as soon as it is measured.
-        checkpoints: where the training goes on from, if it has been interrupted, and where its
-            state is saved from time to time.
+        kept: the step after which the model had the weights that it is left with.
 
     Raises:
-        ModelmillError: `fit.stop` watches validation data that the data set does not have, or
-            the training diverged.
-        KeyboardInterrupt: Ctrl-C or SIGTERM.
+        ModelmillError: the model cannot be built, or not be trained in shards.
     """
-    scale = data.meta.get("scale", 1.0)
-    training = batches.training(data.split("train"), task.TARGETS, scale, fit, seed)
-    validation = None
-    if "validation" in data.meta["splits"]:
-        validation = batches.validation(data.split("validation"), task.TARGETS, scale, fit, seed)
-    elif fit.stop and fit.stop.metric == "validation_loss":
-        raise ModelmillError(f"models.{name}.fit.stop.metric: the data has no validation split")
-    trainer = Trainer(model, task, fit, training, validation)
-    history: list[Row] = []
-    snapshots = np.zeros([0, model.count_params()], np.float32)
-    began = time.monotonic()
-    if found := checkpoints and checkpoints.newest():
-        history, snapshots = found.progress["history"], found.arrays["snapshots"]
-        began -= found.progress["seconds"]
-        trainer.restore(found.arrays, history)
-        for row in history:
-            on_lap(row)
 
-    def state() -> Checkpoint:
+    def __init__(self, name: str, entry: Entry, spec: Spec, data: Processed, seed: int) -> None:
+        keras.utils.set_random_seed(seed)
+        self.name, self.fit, self.unit = name, entry.fit, data.meta.get("unit", "example")
+        task = part("tasks", entry.task, f"models.{name}.task")
+        self.metrics = task.METRICS
+        self.model = models.build(name, entry.arch, entry.net, spec)
+        self._require_shardable()
+        train = task.batches(data, "train", entry.fit, seed)
+        validation = None
+        if "validation" in data.meta["splits"]:
+            validation = task.batches(data, "validation", entry.fit, seed)
+        self.steps_per_epoch = train.steps
+        self.trainer = Trainer(self.model, task, entry.fit, train, validation)
+        self.history: list[Row] = []
+        self.snapshots = np.zeros([0, self.model.count_params()], np.float32)
+        self.kept = 0
+        self._best: list[np.ndarray] = []
+        self._before = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.trainer.step
+
+    @property
+    def steps(self) -> int:
+        """Steps to be done, if nothing ends the training earlier."""
+        return self.trainer.steps
+
+    @property
+    def seen(self) -> int:
+        """Predictions learnt from."""
+        return self.trainer.seen
+
+    @property
+    def seconds(self) -> float:
+        """Those spent training, before an interruption as well."""
+        return self._before + time.monotonic() - self._began
+
+    def run(self, *observers: Observer) -> None:
+        """Trains the model to the end, or on from where it was.
+
+        Raises:
+            ModelmillError: the training diverged.
+            KeyboardInterrupt: an observer ends it.
+        """
+        for _ in self.laps(*observers):
+            pass
+
+    def laps(self, *observers: Observer) -> Iterator[Row]:
+        """As `run`, yielding each row of the history as soon as its lap has ended."""
+
+        def called(metrics: Row) -> None:
+            for observer in observers:
+                observer.called(self, metrics)
+
+        self._began = time.monotonic()
+        for observer in observers:
+            observer.began(self)
+        for row in self.trainer.run(called):
+            self._remember(row)
+            for observer in observers:
+                observer.lap(self, row)
+            yield row
+        if self._best:
+            self.model.set_weights(self._best)
+        for observer in observers:
+            observer.ended(self)
+
+    def _remember(self, row: Row) -> None:
+        self.history.append(row)
+        if self.fit.snapshots:
+            weights = np.concatenate([w.ravel() for w in self.model.get_weights()])
+            self.snapshots = np.append(self.snapshots, weights[None], axis=0)
+        if self.fit.keep == "last":
+            self.kept = self.step
+        elif self._is_best(row):
+            self.kept, self._best = self.step, self.model.get_weights()
+
+    def _is_best(self, row: Row) -> bool:
+        column = self.fit.keep_by
+        factor = sign(column, self.metrics)
+        known = [factor * before[column] for before in self.history[:-1]]
+        return factor * row[column] < min(known, default=math.inf)
+
+    def checkpoint(self) -> Checkpoint:
+        """All that `resume` needs, in another process."""
+        best = {f"best_{i}": weight for i, weight in enumerate(self._best)}
         return Checkpoint(
-            {**trainer.checkpoint(), "snapshots": snapshots},
-            {"history": history, "seconds": time.monotonic() - began},
+            {**self.trainer.checkpoint(), "snapshots": self.snapshots, **best},
+            {"history": self.history, "seconds": self.seconds, "kept": self.kept},
         )
 
-    def on_call(step: int, metrics: Row) -> None:
-        progress.call(step, metrics)
-        if checkpoints:
-            checkpoints.offer(step, False, state)
+    def resume(self, checkpoint: Checkpoint | None) -> None:
+        """Goes on from a checkpoint of this training as if nothing had happened; None is none."""
+        if checkpoint is None:
+            return
+        arrays, progress = checkpoint
+        self.history, self.snapshots = progress["history"], arrays["snapshots"]
+        self.kept, self._before = progress["kept"], progress["seconds"]
+        count = sum(name.startswith("best_") for name in arrays)
+        self._best = [arrays[f"best_{i}"] for i in range(count)]
+        self.trainer.restore(arrays, self.history)
 
-    with (
-        Progress(
-            name,
-            trainer.steps,
-            training.steps,
-            trainer.predictions_per_step,
-            data.meta.get("unit", "example") + "s",
-            trainer.step,
-        ) as progress,
-        checkpoints or nullcontext(),
-    ):
-        for row in trainer.run(on_call):
-            progress.lap(row)
-            on_lap(row)
-            history.append(row)
-            if fit.snapshots:
-                weights = np.concatenate([w.ravel() for w in model.get_weights()])
-                snapshots = np.append(snapshots, weights[None], axis=0)
-            if checkpoints and trainer.step < trainer.steps:
-                checkpoints.offer(trainer.step, True, state)
-        if fit.stop and trainer.step < trainer.steps:
-            progress.stopped(trainer.step, fit.stop)
-    return Outcome(history, snapshots, time.monotonic() - began)
+    def _require_shardable(self) -> None:
+        """Statistics of a batch would be those of its shards."""
+        if self.fit.shards > 1:
+            for layer in self.model.layers:
+                if layer.non_trainable_weights and layer.trainable:
+                    raise ModelmillError(
+                        f"models.{self.name}.fit.shards: layer '{layer.name}' keeps statistics of "
+                        "whole batches, which only 1 shard has"
+                    )

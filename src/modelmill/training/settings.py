@@ -33,11 +33,19 @@ Length = Annotated[
 ]
 
 
-class ConstantRate(Section):
+class Schedule(Section):
+    """How the learning rate changes, after a `warmup` in which it rises evenly from 0."""
+
+    warmup: Length | None = None
+
+
+class ConstantRate(Schedule):
+    """The same rate all the time."""
+
     name: Literal["constant"]
 
 
-class ExponentialDecay(Section):
+class ExponentialDecay(Schedule):
     """rate * decay ** (progress / every), in whole steps of `every` if `staircase`."""
 
     name: Literal["exponential"]
@@ -46,7 +54,7 @@ class ExponentialDecay(Section):
     staircase: bool = True
 
 
-class DecayAfter(Section):
+class DecayAfter(Schedule):
     """rate for the first `epoch` epochs, then multiplied by `decay` at each further one."""
 
     name: Literal["decay_after"]
@@ -54,13 +62,46 @@ class DecayAfter(Section):
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
-Schedule = Annotated[ConstantRate | ExponentialDecay | DecayAfter, Field(discriminator="name")]
+class Cosine(Schedule):
+    """Falls along half a cosine over the whole length (Loshchilov and Hutter 2017).
+
+    Attributes:
+        floor: the share of the rate that is left at the end.
+    """
+
+    name: Literal["cosine"]
+    floor: Probability = 0.0
+
+
+class Linear(Schedule):
+    """Falls evenly over the whole length, to the share `floor` of the rate."""
+
+    name: Literal["linear"]
+    floor: Probability = 0.0
+
+
+AnySchedule = Annotated[
+    ConstantRate | ExponentialDecay | DecayAfter | Cosine | Linear, Field(discriminator="name")
+]
 
 
 class Sgd(Section):
-    """Plain gradient descent."""
+    """Gradient descent, with Polyak's momentum or Nesterov's (Sutskever et al. 2013).
+
+    Attributes:
+        weight_decay: added to the gradients of matrices and kernels, times their values.
+    """
 
     name: Literal["sgd"]
+    momentum: Probability = 0.0
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "Sgd":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
 
 
 class RmsProp(Section):
@@ -74,24 +115,31 @@ class RmsProp(Section):
 
 
 class Adam(Section):
-    """Kingma and Ba 2015, the form before section 2.1 (epsilon hat) as in TensorFlow 1."""
+    """Kingma and Ba 2015, the form before section 2.1 (epsilon hat) as in TensorFlow 1.
+
+    Attributes:
+        weight_decay: share of matrices and kernels, times the rate, taken off at each step,
+            whatever their gradients (AdamW: Loshchilov and Hutter 2019).
+    """
 
     name: Literal["adam"]
     beta_1: Probability = 0.9
     beta_2: Probability = 0.999
     epsilon: PositiveFloat = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
 
 
 Optimizer = Annotated[Sgd | RmsProp | Adam, Field(discriminator="name")]
 
 
 class Stop(Section):
-    """Ends a training once `metric` is not `min_change` below its best for `patience` laps.
+    """Ends a training once `metric` is not `min_change` better than its best for `patience` laps.
 
-    The weights kept are those of the last lap, not of the best one.
+    Attributes:
+        metric: a column of the history: loss, validation_accuracy, ...
     """
 
-    metric: Literal["loss", "validation_loss"]
+    metric: str
     min_change: Annotated[float, Field(ge=0)] = 0.0
     patience: PositiveInt = 1
 
@@ -100,38 +148,33 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Fit(Section):
-    """How a model is trained.
+    """How any model is trained; a task adds keys of its own.
 
     Attributes:
         length: at most, where `stop` may end it earlier.
-        num_steps: window of a task over one long sequence, in tokens.
         validate_every: a lap, after which everything is measured; one given in steps ends with
             the epoch at the latest.
+        keep: the weights of the last lap, or of the one that was best by `keep_by`.
+        keep_by: a column of the history, measured on validation data.
         snapshots: whether the weights are kept after each lap, for pictures of how they grew.
         shards: parts of a batch that are computed side by side, the cores divided among them;
             1 is for models so small that one core is fastest.
         precision: of the operands of large products while training; weights are always float32.
-        loss: one of the task's `LOSSES`; None is the first.
-        reduction: of a batch's losses to the number that is differentiated.
-        corruption: share of the input values set to zero at random, where inputs are targets.
         clip_norm: the largest joint norm of all gradients.
     """
 
     length: Length
     stop: Stop | None = None
     batch_size: PositiveInt
-    num_steps: PositiveInt | None = None
-    shuffle: bool = True
     validate_every: Length = Duration(1, "epochs")
+    keep: Literal["last", "best"] = "last"
+    keep_by: str = "validation_loss"
     snapshots: bool = False
     shards: PositiveInt = 1
     precision: Precision = "float32"
-    loss: str | None = None
-    reduction: Literal["mean", "sum", "sum_over_steps"] = "mean"
-    corruption: Probability = 0.0
     optimizer: Optimizer
     learning_rate: PositiveFloat
-    schedule: Schedule = ConstantRate(name="constant")
+    schedule: AnySchedule = ConstantRate(name="constant")
     clip_norm: PositiveFloat | None = None
 
     @model_validator(mode="after")

@@ -1,0 +1,115 @@
+"""What tasks share that hold the outputs of a model against targets."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelmill.errors import ModelmillError
+from modelmill.training import settings
+from modelmill.training.task import Learnt, Score, Tensors
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from modelmill.datasets.processed import Processed
+    from modelmill.training.batches import Change, Examples
+
+SMALLEST_MEASURED = 500  # examples at once, where nothing is learnt from them
+
+
+class Fit(settings.Fit):
+    """How a model is trained on independent examples.
+
+    Attributes:
+        shuffle: whether each epoch has an order of its own.
+        reduction: of a batch's losses to the number that is differentiated.
+    """
+
+    shuffle: bool = True
+    reduction: Literal["mean", "sum"] = "mean"
+
+    @property
+    def scale(self) -> float:
+        """What the sum of a batch's losses is multiplied by."""
+        return 1 / self.batch_size if self.reduction == "mean" else 1.0
+
+
+def examples(
+    data: "Processed",
+    split: str,
+    fit: Fit,
+    seed: int,
+    names: tuple[str, ...],
+    change: "Change | None" = None,
+) -> "Examples":
+    """Batches of the arrays of these names; integers of x are scaled as the data set says.
+
+    Args:
+        change: of a batch, for training and measuring alike.
+    """
+    from modelmill.training.batches import Examples
+
+    arrays, training = data.split(split), split == "train"
+    return Examples(
+        {name: arrays[name] for name in names},
+        {"x": data.meta.get("scale", 1.0)},
+        fit.batch_size if training else max(fit.batch_size, SMALLEST_MEASURED),
+        seed,
+        shuffle=fit.shuffle and training,
+        keep_rest=not training,
+        change=change,
+    )
+
+
+def stateless(model: "keras.Model", fit: Any) -> Tensors:
+    """The state of what carries none."""
+    return {}
+
+
+def backpropagated(
+    model: "keras.Model",
+    score: Callable[[bool], tuple[Score, Tensors]],
+    scale: float,
+) -> Learnt:
+    """What the gradients of a score's loss times `scale` teach.
+
+    Args:
+        score: of a batch; told that it is for training.
+        scale: what makes the number to be differentiated of the sum of losses.
+    """
+    import tensorflow as tf
+
+    variables = [variable.value for variable in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        found, state = score(True)
+        loss = found.sums[0] * scale
+    return Learnt(found, tape.gradient(loss, variables), state)
+
+
+def penalised(model: "keras.Model", score: Score) -> Score:
+    """The score of the model's last call with what its layers add to each prediction's loss.
+
+    That are the regularizers of weights, and whatever a layer passes to `add_loss`.
+    """
+    import tensorflow as tf
+
+    if not model.losses:
+        return score
+    added = tf.add_n(model.losses) * score.predictions
+    return score._replace(sums=tf.concat([score.sums[:1] + added, score.sums[1:]], 0))
+
+
+def require_shape(meta: Mapping[str, Any], name: str, shape: tuple[int, ...], why: str) -> None:
+    """Raises ModelmillError unless an example of an array has this shape, as `meta` has it."""
+    found = tuple(meta["arrays"][name]["shape"][1:])
+    if found != shape:
+        raise ModelmillError(f"array {name}: examples of shape {found}, {why} {shape}")
+
+
+def require_same_shape(outputs: "tf.Tensor", targets: "tf.Tensor") -> None:
+    """Raises ModelmillError if the one would be broadcast against the other."""
+    if outputs.shape[1:] != targets.shape[1:]:
+        raise ModelmillError(
+            f"the model's outputs have shape {tuple(outputs.shape[1:])}, "
+            f"their targets {tuple(targets.shape[1:])}"
+        )

@@ -1,0 +1,85 @@
+"""What the training loop asks of a task, which knows what is learnt and how."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from modelmill.models import Spec
+from modelmill.reference import Better
+from modelmill.training.settings import Fit
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from modelmill.datasets.processed import Processed
+    from modelmill.training.batches import Batches
+
+Tensors: TypeAlias = "dict[str, tf.Tensor]"  # by name, the batch along the first axis
+Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
+
+
+class Score(NamedTuple):
+    """What a batch is worth.
+
+    Attributes:
+        sums: over its predictions, float32 [k]; the first is the loss.
+        predictions: how many those are: digits, words, ratings that are known.
+    """
+
+    sums: "tf.Tensor"
+    predictions: "tf.Tensor | float"
+
+
+class Learnt(NamedTuple):
+    """What was learnt from a batch, or from a shard of one.
+
+    Attributes:
+        gradients: of the model's trainable variables, in their order; those of shards are added.
+        state: for the next batch.
+    """
+
+    score: Score
+    gradients: "list[Gradient]"
+    state: Tensors
+
+
+class Task(Protocol):
+    """The interface of a module of `modelmill.tasks`.
+
+    Attributes:
+        METRICS: names of what is measured while training, the loss first, and which way is better.
+        ARRAYS: what it needs of a data set, by name: values, classes, tokens, ids.
+        INPUTS: names of what a model is given.
+        STATE: when the state starts anew: at each pass over the data, or never in a training.
+        Fit: the keys of `fit` in params.yaml.
+    """
+
+    METRICS: Mapping[str, Better]
+    ARRAYS: Mapping[str, str]
+    INPUTS: tuple[str, ...]
+    STATE: Literal["pass", "training"]
+    Fit: type[Fit]
+
+    def spec(self, meta: Mapping[str, Any], fit: Any) -> Spec:
+        """What the data set described by `meta` asks of a model.
+
+        Raises:
+            ModelmillError: its arrays have shapes that the task has no use for.
+        """
+
+    def batches(self, data: "Processed", split: str, fit: Any, seed: int) -> "Batches":
+        """Batches to learn from if `split` is train, else to measure on: all of it, in order."""
+
+    def initial(self, model: "keras.Model", fit: Any) -> Tensors:
+        """The state that the first batch is met with."""
+
+    def learn(self, model: "keras.Model", batch: Tensors, state: Tensors, fit: Any) -> Learnt:
+        """In the graph: what a batch, or a shard of one, teaches; it changes no variable."""
+
+    def measure(
+        self, model: "keras.Model", batch: Tensors, state: Tensors, fit: Any
+    ) -> tuple[Score, Tensors]:
+        """In the graph: the score of a batch, and the state for the next."""
+
+    def metrics(self, means: list[float]) -> dict[str, float]:
+        """The values of `METRICS`, from the sums of a score divided by its predictions."""
