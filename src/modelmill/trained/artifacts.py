@@ -60,16 +60,21 @@ def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") 
 def fingerprint(settings: Mapping[str, Any], data: str) -> str:
     """Hex digest that two trainings share if they have the same settings, data and code.
 
-    The code is that of the architecture, the task, and the training, and TensorFlow's version.
+    The code is what `code` lists, and TensorFlow's and Keras's versions.
     """
     content = [settings, data, version("tensorflow"), version("keras")]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    for path in code(settings):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def code(settings: Mapping[str, Any]) -> list[Path]:
+    """The files that the training of a model goes through, as stage train of dvc.yaml has them."""
     own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
     shared = [PACKAGE / "runtime.py", PACKAGE / "datasets/streams.py"]
     shared += [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py")]
-    for path in own + sorted(shared):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:32]
+    return own + sorted(shared)
 
 
 def save(
