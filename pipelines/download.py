@@ -3,10 +3,14 @@
 import argparse
 from pathlib import Path
 
-from modelmill import params
+from modelmill import params, repository
+from modelmill.datasets import sources
 from modelmill.files import replacing_folder
+from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
+
+FETCHED = ".dvc/tmp/fetched"  # an edit of a reader runs this again, and must not fetch again
 
 
 def main() -> None:
@@ -14,13 +18,12 @@ def main() -> None:
     parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
     dataset = choose(params.load().datasets, name, "datasets")
-    from modelmill.datasets import generate, sources
-
+    reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
     with replacing_folder(Path("data/raw", name)) as folder:
         if dataset.generate:
-            generate.GENERATORS[dataset.reader].write(folder, dataset.generate)
+            reader.generate(folder, dataset.generate)
         else:
-            sources.fetch(name, dataset, folder)
+            sources.fetch(name, dataset, folder, repository.root() / FETCHED / name)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_the_committed_params_are_valid(valid):
         ("models.char_rnn.eval.split", "test", "eval.split: there is no 'test'; choose from train"),
         ("models.mnist_softmax.reference.metric", "acuracy", "did you mean 'accuracy'?"),
         ("models.mnist_softmax.dataset", "ptb", "among those for data set 'ptb': there is no"),
-        ("datasets.iris.generate", {"seed": 1}, "readers to generate for: there is no 'iris'"),
+        ("datasets.iris.generate", {"seed": 1}, "generate: reader 'iris' makes nothing up"),
         ("datasets.line_origin.generate.noise", -1.0, "generate.noise: Input should be greater"),
         ("datasets.ptb.sources", [{"kind": "ftp"}], "datasets.ptb.sources.0: Input tag 'ftp'"),
         ("profile", "../fast", "profile: String should match pattern"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from modelmill.datasets.generate import FONT, GENERATORS
+from modelmill.datasets.mnist import FONT
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.trained import digits
@@ -227,8 +227,7 @@ def house(tmp_path_factory, tensorflow):
     data, model = house / "data/processed/mnist", house / "data/models/mnist_softmax"
     for folder in (house / "raw", data, model):
         folder.mkdir(parents=True)
-    Settings, write = GENERATORS["mnist"]
-    write(house / "raw", Settings(seed=1))
+    mnist.generate(house / "raw", mnist.Generate(seed=1))
     mnist.prepare(house / "raw", data, mnist.Options(validation=1000))
     prepared = processed.load(data)
     x, labels = (prepared.arrays[name][:300] for name in "xy")

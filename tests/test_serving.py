@@ -13,7 +13,7 @@ import pytest
 import requests
 from conftest import ROOT, listening
 
-from modelmill.datasets import generate, mnist
+from modelmill.datasets import mnist
 from modelmill.models import Spec, linear
 from modelmill.reference import Reference
 from modelmill.tracking import runs
@@ -42,7 +42,7 @@ def house(tmp_path, monkeypatch, tensorflow):
     )
     for folder in (raw, data, model, figures):
         folder.mkdir(parents=True)
-    generate.digits(raw, generate.Seed(seed=1))
+    mnist.generate(raw, mnist.Generate(seed=1))
     mnist.prepare(raw, data, mnist.Options(validation=1000))
     net, spec = {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}}, Spec((28, 28), 10)
     settings = {"model": "m", "dataset": "mnist", "task": "classification", "arch": "linear"}

@@ -106,8 +106,6 @@ def yaml_data(text: str, name: str = "YAML") -> Any:
 
 
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
-    from modelmill.datasets.generate import GENERATORS
-
     where = f"{origin}: datasets.{name}"
     _check_name(where, name)
     reader = part("datasets", entry.reader, f"{where}.reader")
@@ -115,11 +113,10 @@ def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
         "options": validate(reader.Options, entry.options, f"datasets.{name}.options", origin)
     }
     if entry.generate is not None:
-        check_choice(
-            f"{where}.generate: among the readers to generate for", entry.reader, GENERATORS
-        )
-        settings = GENERATORS[entry.reader].Settings
-        typed["generate"] = validate(settings, entry.generate, f"datasets.{name}.generate", origin)
+        if not hasattr(reader, "Generate"):
+            raise ModelmillError(f"{where}.generate: reader '{entry.reader}' makes nothing up")
+        key = f"datasets.{name}.generate"
+        typed["generate"] = validate(reader.Generate, entry.generate, key, origin)
     return entry.model_copy(update=typed)
 
 
