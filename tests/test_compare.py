@@ -17,6 +17,7 @@ import urllib.request
 import pytest
 from conftest import ROOT
 
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
 from modelmill.tracking import runs
@@ -50,6 +51,7 @@ def record(root, name, batch_size, rate):
     ]
     (model / artifacts.HISTORY).write_text("\n".join(lines), encoding="utf-8")
     artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 1 - rate})
+    write_json(root / "data/metrics" / f"{name}.json", {"accuracy": 1 - rate})
     runs.record(runs.connect(), root, name, "quick", EVIL, REFERENCE, False, True)
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from modelmill import params
 from modelmill.datasets import processed
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.report import charts, content, moment, stages
 from modelmill.report.moment import Change, Moment
@@ -66,6 +67,7 @@ def _run(everything, data, name, number):
     metrics = {entry.reference.metric: 0.5 + number / 100}
     read = Card(settings, Spec((1,), 1), "d", name, 1)
     artifacts.save_evaluation(figures, read, entry.eval.model_dump(), metrics)
+    write_json(data / "metrics" / f"{name}.json", metrics)
     size = (1440, 1080) if name == "mnist_softmax" else (120, 90)
     for picture in ("confusion", "curves"):
         Image.linear_gradient("L").resize(size).save(figures / f"{picture}.png")

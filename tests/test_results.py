@@ -9,6 +9,7 @@ from conftest import ROOT
 from modelmill import params
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.report import table
 from modelmill.trained import artifacts
@@ -43,6 +44,7 @@ def evaluated(everything, tmp_path):
         card = Card(settings, Spec((1,), 1), data, "f", 7850)
         options = everything.models[name].eval.model_dump() | evaluated_with
         artifacts.save_evaluation(figures, card, options, metrics)
+        write_json(tmp_path / "metrics" / f"{name}.json", metrics)
 
     return write
 
@@ -72,6 +74,14 @@ def test_a_result_is_what_was_trained_and_evaluated(everything, evaluated, tmp_p
 )
 def test_what_has_other_settings_or_data_is_no_result(other, everything, evaluated, tmp_path):
     evaluated("mnist_softmax", {"accuracy": 0.9123}, **other)
+    assert collect(everything, tmp_path)["mnist_softmax"]["value"] is None
+
+
+def test_metrics_and_figures_of_different_evaluations_are_no_result(
+    everything, evaluated, tmp_path
+):
+    evaluated("mnist_softmax", {"accuracy": 0.9123})
+    write_json(tmp_path / "metrics/mnist_softmax.json", {"accuracy": 0.95})
     assert collect(everything, tmp_path)["mnist_softmax"]["value"] is None
 
 

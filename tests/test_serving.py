@@ -14,6 +14,7 @@ import requests
 from conftest import ROOT, listening
 
 from modelmill.datasets import mnist
+from modelmill.files import write_json
 from modelmill.models import Spec, linear
 from modelmill.reference import Reference
 from modelmill.tracking import runs
@@ -50,7 +51,9 @@ def house(tmp_path, monkeypatch, tensorflow):
     card = Card(settings, spec, "d" * 64, "f" * 32, 7850)
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
-    artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 0.5, "loss": 1.0})
+    metrics = {"accuracy": 0.5, "loss": 1.0}
+    artifacts.save_evaluation(figures, card, {"split": "test"}, metrics)
+    write_json(tmp_path / "data/metrics/m.json", metrics)
     return tmp_path
 
 

@@ -18,6 +18,7 @@ from conftest import ROOT
 from filelock import FileLock
 
 from modelmill.errors import ModelmillError
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
 from modelmill.tracking import recorder as tracking
@@ -81,7 +82,9 @@ def write_files(house, card=CARD, loss=0.25):
         folder.mkdir(parents=True, exist_ok=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
     (model / artifacts.HISTORY).write_text("step,epoch,examples,loss\n1,0.5,10,2.0\n2,1.0,20,1.0\n")
-    artifacts.save_evaluation(figures, card, {"split": "train"}, {"loss": loss, "parameters": 1})
+    metrics = {"loss": loss, "parameters": 1}
+    artifacts.save_evaluation(figures, card, {"split": "train"}, metrics)
+    write_json(house / "data/metrics/toy.json", metrics)
     (figures / "line.png").write_bytes(b"picture")
 
 

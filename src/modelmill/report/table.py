@@ -49,7 +49,7 @@ def _result(
         digest = processed.load(data / "processed" / model.dataset).digest
     except ModelmillError:
         return result
-    evaluation = artifacts.read_evaluation(data / "figures" / name, card)
+    evaluation = artifacts.read_evaluation(data, card)
     if card.settings != params.training(name) or card.data != digest:
         return result
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():

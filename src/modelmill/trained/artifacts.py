@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelmill.errors import ModelmillError
-from modelmill.files import write_json
+from modelmill.files import json_text, write_json
 from modelmill.models import Spec
 from modelmill.parts import PACKAGE, part
 from modelmill.schema import validate
@@ -122,24 +122,36 @@ def read_history(folder: Path) -> "pd.DataFrame":
 def save_evaluation(
     figures: Path, card: Card, options: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> None:
-    """Writes evaluation.json beside the figures: the metrics, and what they are of.
+    """Writes evaluation.json beside the figures: what was evaluated, and which metrics it gave.
+
+    The metrics are known by the digest of their file, which is written after this one: of an
+    evaluation that was killed between the two, neither is believed.
 
     Args:
         options: the model's `eval` in params.yaml.
+        metrics: what data/metrics/NAME.json gets.
     """
-    write_json(
-        figures / EVALUATION,
-        {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": dict(metrics)},
-    )
+    digest = hashlib.sha256(json_text(metrics).encode()).hexdigest()
+    content = {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": digest}
+    write_json(figures / EVALUATION, content)
 
 
-def read_evaluation(figures: Path, card: Card) -> dict[str, Any] | None:
-    """What `save_evaluation` wrote of the model of that card, None if it was not evaluated."""
+def read_evaluation(data: Path, card: Card) -> dict[str, Any] | None:
+    """The `eval` and the `metrics` of the model of that card, None if it was not evaluated.
+
+    Args:
+        data: the folder with figures/ and metrics/.
+    """
+    name = card.settings["model"]
     try:
-        found = json.loads((figures / EVALUATION).read_text(encoding="utf-8"))
+        found = json.loads((data / "figures" / name / EVALUATION).read_text(encoding="utf-8"))
+        metrics = (data / "metrics" / f"{name}.json").read_bytes()
     except FileNotFoundError:
         return None
-    return found if found["fingerprint"] == card.fingerprint else None
+    evaluated = card.fingerprint, hashlib.sha256(metrics).hexdigest()
+    if (found["fingerprint"], found["metrics"]) != evaluated:
+        return None
+    return {"eval": found["eval"], "metrics": json.loads(metrics)}
 
 
 def build(settings: Mapping[str, Any], spec: Spec) -> "keras.Model":
