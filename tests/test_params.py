@@ -71,6 +71,8 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.eval.split", "tset", "eval.split: there is no 'tset'; did you mean"),
         ("models.char_rnn.eval.split", "test", "eval.split: there is no 'test'; choose from train"),
         ("models.mnist_softmax.reference.metric", "acuracy", "did you mean 'accuracy'?"),
+        ("models.mnist_softmax.train_for", {"quick": "1 epoch"}, "train_for: there is no 'full'"),
+        ("models.mnist_softmax.train_for.full", "ages", "train_for.full: expected a length"),
         ("models.mnist_softmax.dataset", "ptb", "among those for data set 'ptb': there is no"),
         ("datasets.iris.generate", {"seed": 1}, "generate: reader 'iris' makes nothing up"),
         ("datasets.line_origin.generate.noise", -1.0, "generate.noise: Input should be greater"),

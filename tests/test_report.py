@@ -130,6 +130,12 @@ def test_the_table_has_ratio_and_the_time_of_a_training_that_gave_the_same(every
     assert shown["mnist_mlp"].cells["time"].text == "–"
 
 
+def test_a_verdict_has_its_colour_and_a_part_of_the_schedule_has_none(page):
+    text = page.read_text(encoding="utf-8")
+    assert '<small class="part">20 % of full</small>' in text  # mnist_softmax, 200 of 1,000 steps
+    assert re.search(r'<small class="(pass|short)">(pass|short)</small>', text)  # line_sgd, in full
+
+
 def test_pictures_are_made_small_and_curves_are_drawn_anew(root):
     (figure,) = content.figures(root / "data/figures/mnist_softmax")
     assert (figure.title, figure.width, figure.height) == ("confusion", 1000, 750)

@@ -17,7 +17,7 @@ from modelmill.errors import ModelmillError
 from modelmill.parts import part
 from modelmill.reference import Reference
 from modelmill.schema import Section, check_choice, validate
-from modelmill.training.settings import Fit
+from modelmill.training.settings import Fit, Length
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -30,7 +30,7 @@ class Model(Section):
     task: str
     arch: str
     net: Any
-    train_for: dict[str, str]
+    train_for: dict[str, Length]
     fit: Fit
     eval: Any
     reference: Reference
@@ -124,6 +124,7 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
     where = f"{origin}: models.{name}"
     _check_name(where, name)
     check_choice(f"{where}.dataset", entry.dataset, datasets)
+    check_choice(f"{where}.train_for", "full", entry.train_for)  # what goals are set for
     task = part("tasks", entry.task, f"{where}.task")
     evaluation = part("evaluation", entry.task, f"{where}.task")
     arch = part("models", entry.arch, f"{where}.arch")
