@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from modelmill import params, repository
+from modelmill import repository
 from modelmill.datasets import sources
 from modelmill.files import replacing_folder
+from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
@@ -17,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.download", description=__doc__)
     parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    dataset = choose(params.load().datasets, name, "datasets")
+    dataset = choose(load().datasets, name, "datasets")
     reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
     with replacing_folder(Path("data/raw", name)) as folder:
         if dataset.generate:

@@ -6,8 +6,8 @@ Any size and colour, dark on light or light on dark, one digit anywhere in the p
 import argparse
 from pathlib import Path
 
-from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.params import load
 from modelmill.schema import choose
 from pipelines import run
 
@@ -18,8 +18,8 @@ def main() -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="image", help="PNG, JPEG, ...")
     arguments = parser.parse_args()
     name = arguments.model
-    everything = params.load()
-    entry = choose(everything.models, name, "models")
+    params = load()
+    entry = choose(params.models, name, "models")
     if entry.task != "classification":
         raise ModelmillError(f"{name} is a model for {entry.task}: it tells no digits apart")
 
@@ -35,7 +35,7 @@ def main() -> None:
         raise ModelmillError(f"{name} takes {found} values, not pictures of 28 x 28 pixels")
     x = np.stack([digits.read_digit(path) for path in arguments.images])
 
-    runtime.start(everything.seed)  # after all that can go wrong, for it takes seconds
+    runtime.start(params.seed)  # after all that can go wrong, for it takes seconds
     from modelmill.trained.inference import predict
 
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])

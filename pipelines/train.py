@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from modelmill import params, repository
+from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
+from modelmill.params import Model, load
 from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
@@ -17,8 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__)
     parser.add_argument("model", help="a key of `models` in params.yaml")
     name = parser.parse_args().model
-    everything = params.load()
-    entry = choose(everything.models, name, "models")
+    params = load()
+    entry = choose(params.models, name, "models")
     task = part("tasks", entry.task, f"models.{name}.task")
 
     from modelmill import runtime
@@ -28,29 +29,27 @@ def main() -> None:
     from modelmill.training.checkpoints import Checkpoints
 
     data = processed.load(Path("data/processed", entry.dataset))
-    settings = everything.training(name)
+    settings = params.training(name)
     with Recorder() as recorder:
-        runtime.start(everything.seed, entry.fit.shards, precision=entry.fit.precision)
+        runtime.start(params.seed, entry.fit.shards, precision=entry.fit.precision)
         from modelmill.training.session import train
 
         spec = task.spec(data.meta, entry.fit)
         model = artifacts.build(settings, spec)
         card = artifacts.card(settings, spec, data.digest, model)
-        recorder.start(card, everything.profile, entry.about)
+        recorder.start(card, params.profile, entry.about)
         checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.fingerprint)
-        outcome = train(
-            name, model, task, entry.fit, data, everything.seed, recorder.row, checkpoints
-        )
-        _require_unchanged(everything.seed, name, entry)
+        outcome = train(name, model, task, entry.fit, data, params.seed, recorder.row, checkpoints)
+        _require_unchanged(params.seed, name, entry)
         with replacing_folder(Path("data/models", name)) as folder:
             artifacts.save(folder, model, card, outcome.history, outcome.snapshots)
         recorder.end(outcome.seconds)
     checkpoints.remove()
 
 
-def _require_unchanged(seed: int, name: str, entry: params.Model) -> None:
+def _require_unchanged(seed: int, name: str, entry: Model) -> None:
     """DVC would record a result under the parameters there are now, not those it was made with."""
-    now = params.load()
+    now = load()
     if (now.seed, now.models.get(name)) != (seed, entry):
         raise ModelmillError(
             f"params.yaml changed while {name} was trained with what it said before: "
