@@ -154,7 +154,7 @@ def test_a_result_is_kept_only_if_params_are_those_it_was_made_with(change, monk
     elif change != "nothing":
         data["models"]["line_sgd"]["fit"]["learning_rate"] *= 2
     data["models"]["line_gd"]["fit"]["batch_size"] += 1  # another model is none of its business
-    monkeypatch.setattr(params, "load", lambda: params.parse(data, "params.yaml"))
+    monkeypatch.setattr(train, "load", lambda: params.parse(data, "params.yaml"))
 
     def check():
         train._require_unchanged(before.seed, "line_sgd", before.models["line_sgd"])

@@ -14,9 +14,9 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.params import parse
 from modelmill.parts import part
+from modelmill.runtime import Precision
 from modelmill.sweeps.settings import Sweep, Values, with_values
 from modelmill.trained import artifacts
-from modelmill.training.settings import Precision
 
 SPLITS = ("train", "validation")
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"

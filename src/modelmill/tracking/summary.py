@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelmill.reference import Reference, shown_goal, shown_published
-from modelmill.trained.artifacts import AXES
+from modelmill.training import AXES
 
 HIGHER_IS_BETTER = ("accuracy",)
 

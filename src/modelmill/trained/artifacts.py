@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 WEIGHTS, CARD, HISTORY = "model.weights.h5", "model.json", "history.csv"
 SNAPSHOTS = "snapshots.npy"
 EVALUATION = "evaluation.json"
-AXES = ("step", "epoch", "examples", "learning_rate")  # of a history; the rest are its metrics
 
 
 @dataclass(frozen=True)
