@@ -38,12 +38,12 @@ results: setup ## publish the results of PROFILE=full: docs/results/full.json an
 	@touch $@
 
 bench: setup .venv-torch/installed ## training speed beside others: make bench ONLY=ptb QUICK=1
-	dvc repro preprocess@mnist preprocess@ptb preprocess@shakespeare
+	dvc repro preprocess
 	@python -m benchmarks.training --torch .venv-torch/bin/python \
 	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 sweep: setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--resume
-	dvc repro $(addprefix preprocess@,mnist ptb shakespeare)
+	dvc repro preprocess
 	@python -m pipelines.sweep $(NAME) $(ARGS)
 
 test: setup ## the whole test suite

@@ -4,8 +4,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from modelmill import params
 from modelmill.files import replacing_folder, write_json
+from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
@@ -15,8 +15,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=__doc__)
     parser.add_argument("model", help="a key of `models` in params.yaml")
     name = parser.parse_args().model
-    everything = params.load()
-    entry = choose(everything.models, name, "models")
+    params = load()
+    entry = choose(params.models, name, "models")
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
 
     from modelmill import runtime
@@ -27,7 +27,7 @@ def main() -> None:
 
     job = Job.of(name)
     with Recorder() as recorder:
-        runtime.start(everything.seed)
+        runtime.start(params.seed)
         with replacing_folder(Path("data/figures", name)) as pictures:
             metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)
             job.require_whole(entry.eval.split, metrics)
@@ -36,9 +36,7 @@ def main() -> None:
             curves.learning_curves(history, name, pictures / "curves.png")
             artifacts.save_evaluation(pictures, job.card, entry.eval.model_dump(), metrics)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
-        recorder.complete(
-            name, everything.profile, entry.about, entry.reference, everything.log_models
-        )
+        recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ Any size and colour, dark on light or light on dark, one digit anywhere in the p
 import argparse
 from pathlib import Path
 
-from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.params import load
 from modelmill.schema import choose
 from pipelines import run
 
@@ -18,15 +18,16 @@ def main() -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="image", help="PNG, JPEG, ...")
     arguments = parser.parse_args()
     name = arguments.model
-    everything = params.load()
-    entry = choose(everything.models, name, "models")
+    params = load()
+    entry = choose(params.models, name, "models")
     if entry.task != "classification":
         raise ModelmillError(f"{name} is a model for {entry.task}: it tells no digits apart")
 
     import numpy as np
 
     from modelmill import runtime
-    from modelmill.evaluation import Job, classification
+    from modelmill.evaluation import Job
+    from modelmill.tasks.classification import probabilities
     from modelmill.trained import artifacts, digits
 
     job = Job.of(name)
@@ -36,13 +37,13 @@ def main() -> None:
         raise ModelmillError(f"{name} takes {found} values, not pictures of 28 x 28 pixels")
     x = np.stack([digits.read_digit(path) for path in arguments.images])
 
-    runtime.start(everything.seed)  # after all that can go wrong, for it takes seconds
+    runtime.start(params.seed)  # after all that can go wrong, for it takes seconds
     from modelmill.trained.inference import predict
 
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
     names = job.data.meta["class_names"]
     print("class", *(f"{label:>5}" for label in names), " image")
-    shares = classification.probabilities(logits, entry.fit.loss)
+    shares = probabilities(logits, entry.fit.loss)
     for path, row in zip(arguments.images, shares, strict=True):
         print(f"{names[row.argmax()]:>5}", *(f"{share:5.3f}" for share in row), f" {path}")
 

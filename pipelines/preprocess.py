@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from modelmill import params
 from modelmill.files import replacing_folder
+from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
 from pipelines import run
@@ -14,7 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.preprocess", description=__doc__)
     parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    dataset = choose(params.load().datasets, name, "datasets")
+    dataset = choose(load().datasets, name, "datasets")
     reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
     with replacing_folder(Path("data/processed", name)) as folder:
         reader.prepare(Path("data/raw", name), folder, dataset.options)

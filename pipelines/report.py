@@ -7,8 +7,8 @@ last commit, training times from MLflow, this machine and the versions installed
 import argparse
 from pathlib import Path
 
-from modelmill import params
 from modelmill.files import replacing_folder
+from modelmill.params import load
 from pipelines import run
 
 PAGE = "index.html"
@@ -18,17 +18,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.report", description=__doc__)
     parser.add_argument("--now", type=Path, metavar="FILE", help="write here what there is now")
     target = parser.parse_args().now
-    everything = params.load()
+    params = load()
 
     from modelmill.report import page
 
     if target:
         from modelmill.report import moment
 
-        page.write(target, everything, Path(), moment.now(everything))
+        page.write(target, params, Path(), moment.now(params))
         return
     with replacing_folder(Path("data/report")) as folder:
-        page.write(folder / PAGE, everything, Path())
+        page.write(folder / PAGE, params, Path())
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ import argparse
 import shutil
 from pathlib import Path
 
-from modelmill import params, repository
+from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
+from modelmill.params import load
 from modelmill.trained.artifacts import Card
 from pipelines import run
 
@@ -22,16 +23,16 @@ def main() -> None:
         help=f"also write {REPORT.parent} and the table in {README}, with times from MLflow",
     )
     arguments = parser.parse_args()
-    everything = params.load()
+    params = load()
 
     from modelmill.report import table
 
     if not arguments.publish:
-        print(table.plain(table.collect(everything, Path("data"), lambda card: None)))
+        print(table.plain(table.collect(params, Path("data"), lambda card: None)))
         return
-    if everything.profile != "full":
+    if params.profile != "full":
         raise ModelmillError(
-            f"params.yaml has the profile {everything.profile}; what is published comes from full: "
+            f"params.yaml has the profile {params.profile}; what is published comes from full: "
             "run `make repro PROFILE=full`"
         )
 
@@ -44,7 +45,7 @@ def main() -> None:
     def seconds(card: Card) -> float | None:
         return runs.train_seconds(client, card)
 
-    found = table.collect(everything, Path("data"), seconds)
+    found = table.collect(params, Path("data"), seconds)
     print(table.plain(found))
     report = table.report(found, repository.commit())
     document = table.insert(README.read_text(encoding="utf-8"), "results", table.markdown(report))

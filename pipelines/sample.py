@@ -2,8 +2,8 @@
 
 import argparse
 
-from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.params import load
 from modelmill.schema import choose, validate
 from pipelines import run
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="of the draws")
     given = {key: value for key, value in vars(parser.parse_args()).items() if value is not None}
     name = given.pop("model")
-    entry = choose(params.load().models, name, "models")
+    entry = choose(load().models, name, "models")
     if entry.task != "language_modeling":
         raise ModelmillError(f"{name} is a model for {entry.task}: it writes no text")
 

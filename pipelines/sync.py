@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from modelmill import params
 from modelmill.errors import ModelmillError
+from modelmill.params import load
 from modelmill.schema import choose
 from modelmill.trained.artifacts import CARD
 from pipelines import run
@@ -14,9 +14,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.sync", description=__doc__)
     parser.add_argument("models", nargs="*", help="keys of `models`; all trained ones by default")
     names = parser.parse_args().models
-    everything = params.load()
-    trained = [name for name in everything.models if Path("data/models", name, CARD).is_file()]
-    entries = {name: choose(everything.models, name, "models") for name in names or trained}
+    params = load()
+    trained = [name for name in params.models if Path("data/models", name, CARD).is_file()]
+    entries = {name: choose(params.models, name, "models") for name in names or trained}
 
     from modelmill.tracking import recorder, runs
 
@@ -24,7 +24,7 @@ def main() -> None:
     client = runs.connect()
     from mlflow.exceptions import MlflowException
 
-    profile, log_model = everything.profile, everything.log_models
+    profile, log_model = params.profile, params.log_models
     for name, entry in entries.items():
         about, reference = entry.about, entry.reference
         try:

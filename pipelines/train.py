@@ -4,9 +4,10 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from modelmill import params, repository
+from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
+from modelmill.params import Model, load
 from modelmill.schema import choose
 from pipelines import run
 
@@ -17,8 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__)
     parser.add_argument("model", help="a key of `models` in params.yaml")
     name = parser.parse_args().model
-    everything = params.load()
-    entry = choose(everything.models, name, "models")
+    params = load()
+    entry = choose(params.models, name, "models")
 
     from modelmill import runtime
     from modelmill.datasets import processed
@@ -26,21 +27,21 @@ def main() -> None:
     from modelmill.trained import artifacts
 
     data = processed.load(Path("data/processed", entry.dataset))
-    settings, spec = everything.training(name), entry.spec(name, data.meta)
+    settings, spec = params.training(name), entry.spec(name, data.meta)
     with Recorder() as recorder:
-        runtime.start(everything.seed, entry.fit.shards, precision=entry.fit.precision)
+        runtime.start(params.seed, entry.fit.shards, precision=entry.fit.precision)
         from modelmill.training.checkpoints import Checkpoints
         from modelmill.training.progress import Progress
         from modelmill.training.session import Training
 
-        training = Training(name, entry, spec, data, everything.seed)
+        training = Training(name, entry, spec, data, params.seed)
         card = artifacts.card(settings, spec, data.digest, training.model)
-        recorder.start(card, everything.profile, entry.about)
+        recorder.start(card, params.profile, entry.about)
         checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.fingerprint)
         training.resume(checkpoints.newest())
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)
-        _require_unchanged(everything.seed, name, entry)
+        _require_unchanged(params.seed, name, entry)
         with replacing_folder(Path("data/models", name)) as folder:
             card = replace(card, kept=training.kept)
             artifacts.save(folder, training.model, card, training.history, training.snapshots)
@@ -48,9 +49,9 @@ def main() -> None:
     checkpoints.remove()
 
 
-def _require_unchanged(seed: int, name: str, entry: params.Model) -> None:
+def _require_unchanged(seed: int, name: str, entry: Model) -> None:
     """DVC would record a result under the parameters there are now, not those it was made with."""
-    now = params.load()
+    now = load()
     if (now.seed, now.models.get(name)) != (seed, entry):
         raise ModelmillError(
             f"params.yaml changed while {name} was trained with what it said before: "

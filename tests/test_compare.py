@@ -17,6 +17,7 @@ import urllib.request
 import pytest
 from conftest import ROOT
 
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
 from modelmill.tracking import runs
@@ -29,7 +30,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 FLAGS += ["--disable-component-update", "--disable-sync"]
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 EVIL = "<script>document.title = 'taken'</script><b onclick=x>bold</b>"
-REFERENCE = Reference(metric="accuracy", better="higher", goal=0.9, published=0.92, source="A <b>")
+REFERENCE = Reference(metric="accuracy", goal=0.9, published=0.92, source="A <b>")
 COLUMNS = ["best_validation_accuracy", "test_accuracy", "fit.learning_rate"]
 WAIT = 90.0
 
@@ -39,7 +40,7 @@ def record(root, name, batch_size, rate):
     fit = {"batch_size": batch_size, "learning_rate": rate, "optimizer": {"name": "sgd"}}
     settings = {"model": name, "seed": 1, "dataset": "mnist", "task": "classification"}
     settings |= {"arch": "linear", "net": {"bias": True}, "fit": fit}
-    card = Card(settings, Spec((28, 28), 10), "d" * 64, name, 7850)
+    card = Card(settings, Spec.examples((28, 28), 10), "d" * 64, name, 7850)
     model, figures = root / "data/models" / name, root / "data/figures" / name
     for folder in (model, figures):
         folder.mkdir(parents=True)
@@ -50,6 +51,7 @@ def record(root, name, batch_size, rate):
     ]
     (model / artifacts.HISTORY).write_text("\n".join(lines), encoding="utf-8")
     artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 1 - rate})
+    write_json(root / "data/metrics" / f"{name}.json", {"accuracy": 1 - rate})
     runs.record(runs.connect(), root, name, "quick", EVIL, REFERENCE, False, True)
 
 

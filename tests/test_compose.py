@@ -12,7 +12,6 @@ from dvc.utils.hydra import compose_and_dump
 from modelmill import params
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
-from modelmill.training.settings import parse_duration
 from pipelines import compose
 
 
@@ -58,7 +57,7 @@ def test_every_profile_is_valid(house, profile):
     parsed = params.parse(params.yaml_data(compose.compose([f"profile={profile}"])))
     assert parsed.profile == profile
     for model in parsed.models.values():
-        assert model.fit.length == parse_duration(model.train_for[profile])
+        assert model.fit.length == model.train_for[profile]
 
 
 def test_check_is_content_with_fresh_params_of_any_profile(house):
@@ -136,7 +135,7 @@ def test_the_readmes_architecture_works_as_printed(tensorflow):
     subprocess.run([*lint, "-"], input=code, text=True, check=True)
     scope = {}
     exec(code, scope)
-    model = scope["build"](scope["Net"](hidden_units=7), Spec((28, 28), 10))
+    model = scope["build"](scope["Net"](hidden_units=7), Spec.examples((28, 28), 10))
     assert model.count_params() == 784 * 7 + 7 + 7 * 10 + 10
 
 

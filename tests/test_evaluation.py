@@ -10,6 +10,7 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, classification, reconstruction
 from modelmill.models import Spec
+from modelmill.tasks.classification import probabilities
 from modelmill.trained.artifacts import Card
 
 RNG = np.random.default_rng(0)
@@ -26,15 +27,15 @@ def test_the_measured_loss_is_the_trained_one(loss):
     from modelmill.tasks import classification as task
 
     logits, truth = RNG.normal(size=(6, 3)).astype(np.float32), RNG.integers(0, 3, 6)
-    trained = task.score(tf.constant(logits), tf.constant(truth, tf.int32), loss)
+    trained = task.score(tf.constant(logits), tf.constant(truth, tf.int32), loss).sums
     assert classification.losses(logits, truth, loss).sum() == pytest.approx(float(trained[0]))
 
 
 def test_probabilities_are_those_that_were_trained():
     logits = np.log([[1.0, 3.0, 4.0]])
-    found = classification.probabilities(logits, "cross_entropy")
+    found = probabilities(logits, "cross_entropy")
     np.testing.assert_allclose(found, [[1 / 8, 3 / 8, 4 / 8]])
-    found = classification.probabilities(logits, "half_squared_error")
+    found = probabilities(logits, "half_squared_error")
     np.testing.assert_allclose(found, [[1 / 2, 3 / 4, 4 / 5]])
 
 
@@ -60,7 +61,7 @@ def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypa
     monkeypatch.setattr(artifacts, "restore", lambda folder: None)
     monkeypatch.setattr(inference, "predict", black)
     meta = {"scale": 1 / 255, "splits": {"test": [0, 40]}}
-    card = Card({"model": "toy"}, Spec((5, 5), 25), "", "", 0)
+    card = Card({"model": "toy"}, Spec.examples((5, 5), 25), "", "", 0)
     job = Job(tmp_path, card, Processed(tmp_path, meta, {"x": pixels}), tmp_path)
     options = reconstruction.Eval(split="test", corruption=0.4, seed=3)
     metrics = reconstruction.evaluate(job, options)
@@ -152,7 +153,7 @@ def test_a_mosaic_keeps_every_image_apart_from_its_neighbours():
 
 @pytest.mark.parametrize(("kind", "array"), [("examples", "x"), ("tokens", "tokens")])
 def test_a_figure_over_a_part_of_the_split_is_refused(tmp_path, kind, array):
-    card = Card({"model": "m"}, Spec((1,), 1), "d", "f", 1)
+    card = Card({"model": "m"}, Spec.examples((1,), 1), "d", "f", 1)
     data = Processed(tmp_path, {"splits": {"test": [10, 50]}}, {array: np.zeros(50)})
     job = Job(tmp_path, card, data, tmp_path)
     job.require_whole("test", {kind: 40})

@@ -24,7 +24,7 @@ from PIL import Image
 
 from modelmill import params
 from modelmill.datasets import iris, line, mnist, processed, ptb, text
-from modelmill.datasets.generate import FONT
+from modelmill.datasets.mnist import FONT
 from modelmill.errors import ModelmillError
 from modelmill.trained.digits import read_digit
 from pipelines.compose import compose

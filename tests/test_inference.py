@@ -7,6 +7,7 @@ import pytest
 
 from modelmill.evaluation.classification import confusion, log_probabilities
 from modelmill.models import Spec, linear, recurrent_lm
+from modelmill.tasks.language_modeling import windows_of
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 NET = recurrent_lm.Net.model_validate(
@@ -24,7 +25,7 @@ def language_model(steps, vocabulary=6):
     import keras
 
     keras.utils.set_random_seed(2)
-    return recurrent_lm.build(NET, Spec((steps,), vocabulary))
+    return recurrent_lm.build(NET, windows_of(steps, vocabulary))
 
 
 def test_losses_do_not_depend_on_how_the_text_is_cut():
@@ -53,7 +54,7 @@ def test_predictions_cover_every_example_whatever_the_batch():
     net = linear.Net.model_validate(
         {"bias": False, "initializer": {"name": "normal", "stddev": 1.0}}
     )
-    model = linear.build(net, Spec((2, 2), 3))
+    model = linear.build(net, Spec.examples((2, 2), 3))
     x = np.random.default_rng(0).integers(0, 256, (2 * inference.BATCH + 7, 2, 2)).astype(np.uint8)
     expected = (x.reshape(len(x), 4) / 255).astype(np.float32) @ model.weights[0].numpy().T
     np.testing.assert_allclose(inference.predict(model, x, 1 / 255), expected, atol=1e-5)

@@ -9,17 +9,18 @@ from conftest import ROOT
 from modelmill import params
 from modelmill.models import Spec, autoencoder, convnet, linear, mlp, row_recurrent
 from modelmill.parts import PACKAGE, part
+from modelmill.tasks.language_modeling import windows_of
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 SPECS = {
-    "iris": Spec((4,), 3),
-    "line_offset": Spec((1,), 1),
-    "line_origin": Spec((1,), 1),
-    "mnist": Spec((28, 28), 10),
-    "ptb": Spec((20,), 10_000),
-    "shakespeare": Spec((50,), 65),
+    "iris": Spec.examples((4,), 3),
+    "line_offset": Spec.examples((1,), 1),
+    "line_origin": Spec.examples((1,), 1),
+    "mnist": Spec.examples((28, 28), 10),
+    "ptb": windows_of(20, 10_000),
+    "shakespeare": windows_of(50, 65),
 }
 PARAMETERS = {
     "line_sgd": 1,
@@ -75,7 +76,7 @@ def test_the_longer_trainings_are_of_the_same_models(models):
 
 def test_the_way_back_of_tied_weights_is_the_transposed_matrix():
     net = {"hidden_units": [3], "tied": True, "initializer": NORMAL}
-    model = build(autoencoder, net, Spec((2, 2), 4))
+    model = build(autoencoder, net, Spec.examples((2, 2), 4))
     x = np.random.default_rng(0).random((5, 2, 2)).astype(np.float32)
     kernel, bias, back = (weight.numpy() for weight in model.weights)
 
@@ -88,9 +89,9 @@ def test_the_way_back_of_tied_weights_is_the_transposed_matrix():
 
 def test_tied_weights_are_saved_once_and_come_back(tmp_path):
     net = {"hidden_units": [3, 2], "tied": True, "initializer": NORMAL}
-    spec = Spec((2, 2), 4)
+    spec = Spec.examples((2, 2), 4)
     model = build(autoencoder, net, spec)
-    settings = {"arch": "autoencoder", "net": net}
+    settings = {"model": "m", "arch": "autoencoder", "net": net}
     artifacts.save(
         tmp_path, model, Card(settings, spec, "", "", 1), [{"step": 1}], np.zeros((0, 1))
     )
@@ -100,7 +101,7 @@ def test_tied_weights_are_saved_once_and_come_back(tmp_path):
 
 def test_weights_of_a_snapshot_are_those_that_were_taken():
     net = {"hidden_units": [3], "activation": "relu", "bias": True, "initializer": NORMAL}
-    one, other = (build(mlp, net, Spec((4,), 2)) for _ in range(2))
+    one, other = (build(mlp, net, Spec.examples((4,), 2)) for _ in range(2))
     other.set_weights([weight + 1 for weight in other.get_weights()])
     artifacts.set_weights(other, np.concatenate([w.ravel() for w in one.get_weights()]))
     for expected, found in zip(one.get_weights(), other.get_weights(), strict=True):
@@ -113,7 +114,7 @@ def test_weights_of_a_snapshot_are_those_that_were_taken():
 def test_the_weights_of_a_class_are_an_image():
     from modelmill.trained import insights
 
-    model = build(linear, {"bias": True, "initializer": NORMAL}, Spec((2, 3), 4))
+    model = build(linear, {"bias": True, "initializer": NORMAL}, Spec.examples((2, 3), 4))
     image = insights.first_filters(model)[1]
     np.testing.assert_array_equal(image.ravel(), model.weights[0].numpy()[1])
     assert image.shape == (2, 3)
@@ -124,7 +125,7 @@ def test_the_weights_of_a_class_are_an_image():
 def small_convnet():
     blocks = [{"filters": 3, "kernel": 3, "pool": 2}, {"filters": 5, "kernel": 3, "pool": 2}]
     net = {"blocks": blocks, "hidden_units": 4, "bias": False, "initializer": NORMAL}
-    return build(convnet, net, Spec((8, 6), 10))
+    return build(convnet, net, Spec.examples((8, 6), 10))
 
 
 def test_a_convolution_has_a_map_for_each_filter(small_convnet):
@@ -146,7 +147,7 @@ def test_after_the_last_row_a_reader_has_decided_as_the_model_does():
     from modelmill.trained import insights
 
     net = {"cell": "lstm", "units": 4, "initializer": NORMAL, "output_initializer": NORMAL}
-    model = build(row_recurrent, net, Spec((7, 5), 3))
+    model = build(row_recurrent, net, Spec.examples((7, 5), 3))
     x = np.random.default_rng(0).random((2, 7, 5)).astype(np.float32)
     logits = insights.reading(model, x)
     assert logits.shape == (2, 7, 3)

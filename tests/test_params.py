@@ -1,6 +1,7 @@
 """params.yaml is refused by name, in one line, for whatever is wrong with it."""
 
 import copy
+import re
 
 import pytest
 from conftest import ROOT
@@ -48,8 +49,27 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.fit.optimizer.name", "adm", "fit.optimizer: Input tag 'adm'"),
         ("models.mnist_softmax.fit.optimizer.rho", 0.9, "fit.optimizer: there is no key 'rho'"),
         ("models.mnist_softmax.fit.length", "3 days", "fit.length: expected a length such as"),
-        ("models.mnist_softmax.fit.num_steps", 5, "fit.num_steps has no meaning for task"),
-        ("models.ptb_small.fit.num_steps", None, "fit.num_steps is required for task"),
+        ("models.mnist_softmax.fit.num_steps", 5, "fit: there is no key 'num_steps' here"),
+        ("models.ptb_small.fit.num_steps", None, "fit.num_steps: Input should be a valid integer"),
+        ("models.mnist_softmax.fit.corruption", 0.3, "fit: there is no key 'corruption' here"),
+        ("models.mnist_softmax.fit.loss", "l2", "fit.loss: Input should be 'cross_entropy' or"),
+        ("models.mnist_softmax.fit.keep", "best ", "fit.keep: Input should be 'last' or 'best'"),
+        ("models.line_sgd.fit.keep", "best", "fit.keep: the data set has no validation split"),
+        (
+            "models.mnist_softmax.fit.stop",
+            {"metric": "validation_acuracy"},
+            "fit.stop.metric: there is no 'validation_acuracy'; did you mean 'validation_accuracy'",
+        ),
+        (
+            "models.line_sgd.fit.stop",
+            {"metric": "validation_loss"},
+            "fit.stop.metric: there is no 'validation_loss'; choose from loss",
+        ),
+        (
+            "models.mnist_softmax.fit.optimizer.nesterov",
+            True,
+            "fit.optimizer: nesterov needs a momentum above 0",
+        ),
         ("models.ptb_small.fit.shards", 31, "fit: shards (31) exceed batch_size (30)"),
         ("models.mnist_softmax.dataset", "mnst", "no 'mnst'; did you mean 'mnist'?"),
         ("models.mnist_softmax.task", "clasification", "did you mean 'classification'?"),
@@ -71,8 +91,24 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.eval.split", "tset", "eval.split: there is no 'tset'; did you mean"),
         ("models.char_rnn.eval.split", "test", "eval.split: there is no 'test'; choose from train"),
         ("models.mnist_softmax.reference.metric", "acuracy", "did you mean 'accuracy'?"),
-        ("models.mnist_softmax.dataset", "ptb", "among those for data set 'ptb': there is no"),
-        ("datasets.iris.generate", {"seed": 1}, "readers to generate for: there is no 'iris'"),
+        ("models.mnist_softmax.train_for", {"quick": "1 epoch"}, "train_for: there is no 'full'"),
+        ("models.mnist_softmax.train_for.full", "ages", "train_for.full: expected a length"),
+        (
+            "models.mnist_softmax.dataset",
+            "ptb",
+            "task: 'classification' needs x (values), data set 'ptb' has tokens (tokens)",
+        ),
+        (
+            "models.line_sgd.dataset",
+            "mnist",
+            "'regression' needs y (values), data set 'mnist' has x (values), y (classes)",
+        ),
+        (
+            "models.ptb_small.arch",
+            "linear",
+            "net: there is no key",
+        ),
+        ("datasets.iris.generate", {"seed": 1}, "generate: reader 'iris' makes nothing up"),
         ("datasets.line_origin.generate.noise", -1.0, "generate.noise: Input should be greater"),
         ("datasets.ptb.sources", [{"kind": "ftp"}], "datasets.ptb.sources.0: Input tag 'ftp'"),
         ("profile", "../fast", "profile: String should match pattern"),
@@ -152,7 +188,7 @@ def test_a_result_is_kept_only_if_params_are_those_it_was_made_with(change, monk
     elif change != "nothing":
         data["models"]["line_sgd"]["fit"]["learning_rate"] *= 2
     data["models"]["line_gd"]["fit"]["batch_size"] += 1  # another model is none of its business
-    monkeypatch.setattr(params, "load", lambda: params.parse(data, "params.yaml"))
+    monkeypatch.setattr(train, "load", lambda: params.parse(data, "params.yaml"))
 
     def check():
         train._require_unchanged(before.seed, "line_sgd", before.models["line_sgd"])
@@ -164,3 +200,45 @@ def test_a_result_is_kept_only_if_params_are_those_it_was_made_with(change, monk
             ModelmillError, match=r"params\.yaml changed while line_sgd was trained"
         ):
             check()
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "shape", "expected"),
+    [
+        (
+            "mnist_cnn",
+            "convnet",
+            [784],
+            "'convnet' takes grey images [rows, columns], not examples",
+        ),
+        (
+            "mnist_lstm",
+            "row_recurrent",
+            [784],
+            "takes sequences [steps, features], not examples of",
+        ),
+    ],
+)
+def test_an_architecture_that_does_not_suit_the_data_is_refused(valid, name, arch, shape, expected):
+    """By what is in the prepared data, and before TensorFlow starts."""
+    entry = params.parse(valid).models[name]
+    assert entry.arch == arch
+    meta = {"input_shape": shape, "outputs": 10, "arrays": {"y": {"shape": [9], "dtype": "uint8"}}}
+    with pytest.raises(ModelmillError, match=re.escape(expected)):
+        entry.spec(name, meta)
+
+
+def test_an_autoencoder_is_no_classifier(valid):
+    entry = params.parse(valid).models["mnist_denoising_autoencoder"]
+    entry = entry.model_copy(update={"task": "classification"})
+    arrays = {"y": {"shape": [9], "dtype": "uint8"}}
+    meta = {"input_shape": [28, 28], "outputs": 10, "arrays": arrays}
+    with pytest.raises(ModelmillError, match="gives back its 784 inputs, not 10 outputs"):
+        entry.spec("m", meta)
+
+
+def test_what_a_model_is_given_must_be_what_its_architecture_takes(valid):
+    entry = valid["models"]["ptb_small"]
+    entry["arch"], entry["net"] = "linear", {"bias": True, "initializer": {"name": "constant"}}
+    with pytest.raises(ModelmillError, match="'linear' takes x, task 'language_modeling' gives to"):
+        params.parse(valid)

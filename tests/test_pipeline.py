@@ -4,6 +4,7 @@ A model of every architecture, task and data set; with ``--long`` all the others
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_every_stage_ran_and_wrote_what_it_promises(clone, everything):
     data = clone.path / "data"
     for name, model in everything.models.items():
         metrics = json.loads((data / f"metrics/{name}.json").read_text())
-        assert metrics[model.reference.metric] > 0
+        assert math.isfinite(metrics[model.reference.metric])
         assert metrics["parameters"] > 0
         assert all((data / f"models/{name}/{file}").stat().st_size for file in FILES)
         assert (data / f"figures/{name}/curves.png").read_bytes().startswith(b"\x89PNG")
@@ -112,5 +113,5 @@ def test_all_other_models_run_as_well(clone, everything):
     assert ran == {f"{stage}@{name}" for stage in ("train", "evaluate") for name in others}
     for name in others:
         metrics = json.loads((clone.path / f"data/metrics/{name}.json").read_text())
-        assert metrics[models[name].reference.metric] > 0
+        assert math.isfinite(metrics[models[name].reference.metric])
     assert "up to date" in clone.run("dvc", "status")

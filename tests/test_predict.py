@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from modelmill.datasets.generate import FONT, GENERATORS
+from modelmill.datasets.mnist import FONT
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.trained import digits
@@ -217,7 +217,7 @@ def predict(folder, *arguments):
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, tensorflow):
     """A repository where softmax regression has learned the made-up digits in MNIST's form."""
-    from modelmill import params
+    from modelmill import models, params
     from modelmill.datasets import mnist, processed
     from modelmill.models import Spec
     from modelmill.trained import artifacts
@@ -227,8 +227,7 @@ def house(tmp_path_factory, tensorflow):
     data, model = house / "data/processed/mnist", house / "data/models/mnist_softmax"
     for folder in (house / "raw", data, model):
         folder.mkdir(parents=True)
-    Settings, write = GENERATORS["mnist"]
-    write(house / "raw", Settings(seed=1))
+    mnist.generate(house / "raw", mnist.Generate(seed=1))
     mnist.prepare(house / "raw", data, mnist.Options(validation=1000))
     prepared = processed.load(data)
     x, labels = (prepared.arrays[name][:300] for name in "xy")
@@ -236,14 +235,14 @@ def house(tmp_path_factory, tensorflow):
 
     entry = params.load(ROOT / "params.yaml").models["mnist_softmax"]
     chosen = entry.model_dump(include={"dataset", "task", "arch", "net", "fit"})
-    chosen["model"], spec = "mnist_softmax", Spec((28, 28), 10)
-    net = artifacts.build(chosen, spec)
+    chosen["model"], spec = "mnist_softmax", Spec.examples((28, 28), 10)
+    net = models.build("mnist_softmax", entry.arch, entry.net, spec)
     net.set_weights([np.linalg.lstsq(forms, 20 * np.eye(10)[labels])[0].T, np.zeros(10)])
     card = artifacts.card(chosen, spec, prepared.digest, net)
     laps = np.empty((0, card.parameters), np.float32)
     artifacts.save(model, net, card, [{"step": 1, "loss": 0.0}], laps)
     (house / "data/models/iris_logistic").mkdir()
-    other = dataclasses.replace(card, spec=Spec((4,), 3))
+    other = dataclasses.replace(card, spec=Spec.examples((4,), 3))
     write_json(house / "data/models/iris_logistic/model.json", dataclasses.asdict(other))
     return house
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from modelmill import params
 from modelmill.datasets import processed
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.report import charts, content, moment, stages
 from modelmill.report.moment import Change, Moment
@@ -64,8 +65,9 @@ def _run(everything, data, name, number):
     (model / artifacts.CARD).write_text(json.dumps(card), encoding="utf-8")
     _history(5000 if name == "line_sgd" else 20).to_csv(model / artifacts.HISTORY, index=False)
     metrics = {entry.reference.metric: 0.5 + number / 100}
-    read = Card(settings, Spec((1,), 1), "d", name, 1)
+    read = Card(settings, Spec.examples((1,), 1), "d", name, 1)
     artifacts.save_evaluation(figures, read, entry.eval.model_dump(), metrics)
+    write_json(data / "metrics" / f"{name}.json", metrics)
     size = (1440, 1080) if name == "mnist_softmax" else (120, 90)
     for picture in ("confusion", "curves"):
         Image.linear_gradient("L").resize(size).save(figures / f"{picture}.png")
@@ -126,6 +128,12 @@ def test_the_table_has_ratio_and_the_time_of_a_training_that_gave_the_same(every
     shown = {model.name: model for model in content.models(everything, folder, lambda card: None)}
     assert shown["mnist_softmax"].cells["time"].text == "9.0 s"
     assert shown["mnist_mlp"].cells["time"].text == "–"
+
+
+def test_a_verdict_has_its_colour_and_a_part_of_the_schedule_has_none(page):
+    text = page.read_text(encoding="utf-8")
+    assert '<small class="part">20 % of full</small>' in text  # mnist_softmax, 200 of 1,000 steps
+    assert re.search(r'<small class="(pass|short)">(pass|short)</small>', text)  # line_sgd, in full
 
 
 def test_pictures_are_made_small_and_curves_are_drawn_anew(root):

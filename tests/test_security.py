@@ -85,7 +85,13 @@ def trained(tmp_path, tensorflow):
     """A trained model's folder."""
     net = {"bias": False, "initializer": {"name": "constant", "value": 0.0}}
     settings = {"model": "m", "dataset": "d", "task": "classification", "arch": "linear"}
-    card = Card(settings | {"net": net, "fit": {"loss": None}}, Spec((4,), 3), "d", "f", 12)
+    card = Card(
+        settings | {"net": net, "fit": {"loss": "cross_entropy"}},
+        Spec.examples((4,), 3),
+        "d",
+        "f",
+        12,
+    )
     model = linear.build(linear.Net.model_validate(net), card.spec)
     artifacts.save(tmp_path, model, card, [{"step": 1, "loss": 1.0}], np.zeros((1, 12), np.float32))
     return tmp_path

@@ -13,14 +13,15 @@ import pytest
 import requests
 from conftest import ROOT, listening
 
-from modelmill.datasets import generate, mnist
+from modelmill.datasets import mnist
+from modelmill.files import write_json
 from modelmill.models import Spec, linear
 from modelmill.reference import Reference
 from modelmill.tracking import runs
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
-REFERENCE = Reference(metric="accuracy", better="higher", goal=0.9, published=None, source="ours")
+REFERENCE = Reference(metric="accuracy", goal=0.9, published=None, source="ours")
 WAIT = 90  # seconds for the server to start, on a busy machine
 
 
@@ -42,15 +43,20 @@ def house(tmp_path, monkeypatch, tensorflow):
     )
     for folder in (raw, data, model, figures):
         folder.mkdir(parents=True)
-    generate.digits(raw, generate.Seed(seed=1))
+    mnist.generate(raw, mnist.Generate(seed=1))
     mnist.prepare(raw, data, mnist.Options(validation=1000))
-    net, spec = {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}}, Spec((28, 28), 10)
+    net, spec = (
+        {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}},
+        Spec.examples((28, 28), 10),
+    )
     settings = {"model": "m", "dataset": "mnist", "task": "classification", "arch": "linear"}
     settings |= {"net": net, "fit": {"loss": None, "batch_size": 1}}
     card = Card(settings, spec, "d" * 64, "f" * 32, 7850)
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
-    artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 0.5, "loss": 1.0})
+    metrics = {"accuracy": 0.5, "loss": 1.0}
+    artifacts.save_evaluation(figures, card, {"split": "test"}, metrics)
+    write_json(tmp_path / "data/metrics/m.json", metrics)
     return tmp_path
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelmill.datasets import generate, iris, line, mnist, processed, ptb, text
+from modelmill.datasets import iris, line, mnist, processed, ptb, text
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing, replacing_folder, sha256, write_json
 
@@ -99,12 +99,12 @@ def test_more_rows_than_there_are_cannot_be_asked_for(folders):
 def points(**changed):
     options = {"points": 500, "x": "even", "low": -1.0, "high": 3.0}
     options |= {"slope": 2.0, "intercept": -1.0, "noise": 0.1}
-    return generate.Line(seed=0, **options | changed)
+    return line.Generate(**{"seed": 0} | options | changed)
 
 
 def drawn(folders, settings):
     raw, out = folders
-    generate.GENERATORS["line"].write(raw, settings)
+    line.generate(raw, settings)
     line.prepare(raw, out, line.Options())
     return processed.load(out).split("train")
 
@@ -142,20 +142,19 @@ def test_a_bad_table_of_points_is_an_error(folders, content):
         line.prepare(raw, out, line.Options())
 
 
-# --- generated files -------------------------------------------------------------------------
+# --- made-up files ---------------------------------------------------------------------------
 
 OPTIONS = {
-    "line": line.Options(),
-    "mnist": mnist.Options(validation=500),
-    "ptb": ptb.Options(),
-    "text": text.Options(encoding="utf-8", validation_fraction=0.1),
+    line: line.Options(),
+    mnist: mnist.Options(validation=500),
+    ptb: ptb.Options(),
+    text: text.Options(encoding="utf-8", validation_fraction=0.1),
 }
-READERS = {"line": line, "mnist": mnist, "ptb": ptb, "text": text}
 
 
 def write(reader, folder, seed):
-    settings = points() if reader == "line" else generate.Seed(seed=0)
-    generate.GENERATORS[reader].write(folder, settings.model_copy(update={"seed": seed}))
+    settings = points(seed=seed) if reader is line else reader.Generate(seed=seed)
+    reader.generate(folder, settings)
 
 
 def generated(reader, folder, seed):
@@ -164,16 +163,16 @@ def generated(reader, folder, seed):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("reader", generate.GENERATORS)
+@pytest.mark.parametrize("reader", OPTIONS)
 def test_what_is_generated_can_be_read(folders, reader):
     raw, out = folders
     write(reader, raw, 1)
-    READERS[reader].prepare(raw, out, OPTIONS[reader])
+    reader.prepare(raw, out, OPTIONS[reader])
     data = processed.load(out)
     assert all(len(data.split(name)[key]) for name in data.meta["splits"] for key in data.arrays)
 
 
-@pytest.mark.parametrize("reader", generate.GENERATORS)
+@pytest.mark.parametrize("reader", OPTIONS)
 def test_the_same_seed_gives_the_same_bytes(tmp_path, reader):
     first, again, other = (
         generated(reader, tmp_path / name, seed) for name, seed in (("a", 1), ("b", 1), ("c", 2))
@@ -186,8 +185,8 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, reader):
 def test_generated_digits_can_be_told_apart(folders):
     """The mean image of a digit, its ink moved about, is nearest to the mean of that digit."""
     raw, out = folders
-    write("mnist", raw, 1)
-    mnist.prepare(raw, out, OPTIONS["mnist"])
+    write(mnist, raw, 1)
+    mnist.prepare(raw, out, OPTIONS[mnist])
     data = processed.load(out)
     means = {
         name: np.stack(

@@ -88,14 +88,14 @@ class Outcome(NamedTuple):
 
 def fetch(description, root):
     """What `sources.fetch` leaves in an empty folder, and that it leaves nothing elsewhere."""
-    target, scratch = root / "target", root / "scratch"
+    target, scratch, kept = root / "target", root / "scratch", root / "kept"
     target.mkdir()
     scratch.mkdir()
     said, error = [], ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(scratch))
         try:
-            sources.fetch("things", description, target, said.append)
+            sources.fetch("things", description, target, kept, said.append)
         except ModelmillError as raised:
             error = str(raised)
     assert list(scratch.iterdir()) == []
@@ -174,6 +174,45 @@ def test_when_nothing_answers_one_error_lists_all_and_says_how_to_help(refused, 
         "To supply the files by hand, put a.txt, b.txt into FOLDER/things/ "
         "and set DATASETS_MIRROR=FOLDER (a URL prefix works as well).",
     ]
+
+
+# --- what was fetched before -----------------------------------------------------------------
+
+
+@pytest.fixture
+def again(get, mirror, tmp_path):
+    """Fetches once more, where the mirror has gone."""
+
+    def run(*found_at, files=FILES):
+        shutil.rmtree(mirror)
+        for folder in ("target", "scratch"):
+            shutil.rmtree(tmp_path / folder)
+        return get(*found_at, files=files)
+
+    return run
+
+
+def test_what_was_fetched_once_is_not_fetched_again(get, again):
+    get()
+    outcome = again()
+    assert outcome.files == FILES
+    assert outcome.said == ["things: trying the files fetched before"]
+
+
+def test_what_was_fetched_and_is_damaged_is_fetched_again(get, again, site, tmp_path):
+    get()
+    (tmp_path / "target/b.txt").write_bytes(b"bete\n")  # the same file as the one that is kept
+    outcome = again(https())
+    assert outcome.files == FILES
+    assert outcome.said[1].startswith("things: the files fetched before failed: b.txt has SHA-256")
+    assert site.asked == ["/a.txt", "/b.txt"]
+
+
+def test_files_of_other_content_than_before_are_fetched(get, again, site):
+    get()
+    site.answers["/b.txt"] = b"gamma\n"
+    changed = FILES | {"b.txt": b"gamma\n"}
+    assert again(https(files=changed), files=changed).files == changed
 
 
 # --- http ------------------------------------------------------------------------------------
@@ -509,7 +548,7 @@ def test_names_in_an_archive_never_become_paths(get, registry, tmp_path, kind):
         "b.txt": {"paths": [f"{tmp_path}/b.txt"]},
     }
     assert get(package(kind, archive, members)).files == FILES
-    assert {path.name for path in tmp_path.iterdir()} == {"target", "scratch"}
+    assert {path.name for path in tmp_path.iterdir()} == {"target", "scratch", "kept"}
 
 
 @both

@@ -7,10 +7,11 @@ HISTORY = [
     {"step": 2, "epoch": 2.0, "loss": 1.0, "accuracy": 0.9, "perplexity": 4.0},
     {"step": 3, "epoch": 3.0, "loss": 2.0, "accuracy": 0.8, "perplexity": 5.0},
 ]
+BETTER = {"loss": "lower", "accuracy": "higher", "perplexity": "lower"}
 
 
 def test_the_best_of_a_metric_is_its_highest_or_its_lowest():
-    found = summary.best_and_final(HISTORY)
+    found = summary.best_and_final(HISTORY, BETTER)
     best = {name: value for name, value in found.items() if name.startswith("best_")}
     assert best == {"best_loss": 1.0, "best_accuracy": 0.9, "best_perplexity": 4.0}
     assert found["final_loss"] == 2.0
@@ -20,7 +21,7 @@ def test_the_best_of_a_metric_is_its_highest_or_its_lowest():
 def test_where_there_are_validation_data_the_best_is_theirs():
     columns = ("loss", "accuracy")
     rows = [row | {f"validation_{name}": row[name] for name in columns} for row in HISTORY]
-    found = summary.best_and_final(rows)
+    found = summary.best_and_final(rows, BETTER)
     assert {name for name in found if name.startswith("best_")} == {
         "best_validation_loss",
         "best_validation_accuracy",

@@ -18,6 +18,7 @@ from conftest import ROOT
 from filelock import FileLock
 
 from modelmill.errors import ModelmillError
+from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
 from modelmill.tracking import recorder as tracking
@@ -34,12 +35,12 @@ SETTINGS = {
     "net": {"bias": False, "initializer": {"name": "constant", "value": 0.0}},
     "fit": {"length": "2 steps", "batch_size": 10, "optimizer": {"name": "sgd"}},
 }
-CARD = Card(SETTINGS, Spec((1,), 1), "d" * 64, "f" * 32, 1)
+CARD = Card(SETTINGS, Spec.examples((1,), 1), "d" * 64, "f" * 32, 1)
 ROWS = [
     {"step": 1, "epoch": 0.5, "examples": 10, "loss": 2.0},
     {"step": 2, "epoch": 1.0, "examples": 20, "loss": 1.0},
 ]
-REFERENCE = Reference(metric="loss", better="lower", goal=0.5, published=None, source="ours")
+REFERENCE = Reference(metric="loss", goal=0.5, published=None, source="ours")
 DEAD = "http://127.0.0.1:9"
 
 
@@ -81,7 +82,9 @@ def write_files(house, card=CARD, loss=0.25):
         folder.mkdir(parents=True, exist_ok=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
     (model / artifacts.HISTORY).write_text("step,epoch,examples,loss\n1,0.5,10,2.0\n2,1.0,20,1.0\n")
-    artifacts.save_evaluation(figures, card, {"split": "train"}, {"loss": loss, "parameters": 1})
+    metrics = {"loss": loss, "parameters": 1}
+    artifacts.save_evaluation(figures, card, {"split": "train"}, metrics)
+    write_json(house / "data/metrics/toy.json", metrics)
     (figures / "line.png").write_bytes(b"picture")
 
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from modelmill.datasets.processed import Processed
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
-from modelmill.models import Input, Spec, linear, recurrent_lm
+from modelmill.models import Spec, linear, recurrent_lm
 from modelmill.schema import validate
 from modelmill.tasks import classification, language_modeling, reconstruction, regression
 from modelmill.training import settings as schema
@@ -60,10 +60,6 @@ def both(train, validation=None):
     return Processed(Path(), {"splits": splits}, arrays)
 
 
-def shaped(shape, outputs):
-    return Spec({"x": Input(shape)}, outputs)
-
-
 def clusters(count=64):
     """Three well separated clusters in the plane."""
     rng = np.random.default_rng(0)
@@ -76,7 +72,7 @@ def train_classifier(**keys):
     net = linear.Net.model_validate({"bias": True, "initializer": ZERO})
     data = clusters()
     fit = make_fit(**keys)
-    spec = shaped((2,), 3)
+    spec = Spec.examples((2,), 3)
     return trained(linear.build, net, spec, classification, fit, data, data)
 
 
@@ -305,7 +301,7 @@ def test_one_step_of_least_squares_by_hand():
     net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
     data = {"x": np.array([[1.0], [2.0]], np.float32), "y": np.array([[2.0], [3.0]], np.float32)}
     fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
-    model, rows = trained(linear.build, net, shaped((1,), 1), regression, fit, data)
+    model, rows = trained(linear.build, net, Spec.examples((1,), 1), regression, fit, data)
     # d/dw of the mean of (y - wx)^2 at w = 0 is -(2 * 1 * 2 + 2 * 2 * 3) / 2 = -8.
     assert model.weights[0].numpy().item() == pytest.approx(0.08)
     assert rows[0]["loss"] == pytest.approx((4 + 9) / 2)
@@ -318,7 +314,7 @@ def test_reductions_scale_the_gradient(reduction, factor):
     fit = make_fit(
         regression, batch_size=2, length="1 step", learning_rate=0.01, reduction=reduction
     )
-    model, _ = trained(linear.build, net, shaped((1,), 1), regression, fit, data)
+    model, _ = trained(linear.build, net, Spec.examples((1,), 1), regression, fit, data)
     assert model.weights[0].numpy().item() == pytest.approx(0.08 * factor)
 
 
@@ -343,7 +339,7 @@ def test_a_reconstruction_is_held_against_its_input():
     import tensorflow as tf
 
     spec = reconstruction.spec({"input_shape": [2, 3]}, make_fit(reconstruction))
-    assert spec == shaped((2, 3), 6)
+    assert spec == Spec.examples((2, 3), 6)
     score = reconstruction.score(tf.fill([4, 2, 3], 0.5), tf.zeros([4, 2, 3]))
     np.testing.assert_allclose(score.sums, [4 * 6 * 0.25])
     assert score.predictions == 4
@@ -407,7 +403,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step():
     x = np.linspace(1, 9, 16, dtype=np.float32)[:, None]
     fit = make_fit(regression, length="50 epochs", learning_rate=1e3)
     with pytest.raises(ModelmillError, match=r"loss became (nan|inf) at step \d+: try a smaller"):
-        trained(linear.build, net, shaped((1,), 1), regression, fit, {"x": x, "y": x})
+        trained(linear.build, net, Spec.examples((1,), 1), regression, fit, {"x": x, "y": x})
 
 
 # --- what would otherwise be silently wrong ------------------------------------------------
@@ -428,7 +424,13 @@ def with_layer(layer):
 def train_layer(layer, **keys):
     data = clusters()
     return trained(
-        with_layer(layer), None, shaped((2,), 3), classification, make_fit(**keys), data, data
+        with_layer(layer),
+        None,
+        Spec.examples((2,), 3),
+        classification,
+        make_fit(**keys),
+        data,
+        data,
     )
 
 
@@ -517,7 +519,7 @@ def test_targets_of_another_shape_are_refused_where_they_meet_the_outputs():
     net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
     data = {"x": np.ones((8, 1), np.float32), "y": np.ones(8, np.float32)}
     with pytest.raises(ModelmillError, match=r"outputs have shape \(1,\), their targets \(\)"):
-        trained(linear.build, net, shaped((1,), 1), regression, make_fit(regression), data)
+        trained(linear.build, net, Spec.examples((1,), 1), regression, make_fit(regression), data)
 
 
 @pytest.mark.parametrize(
@@ -540,7 +542,7 @@ def test_statistics_of_whole_batches_are_refused_with_shards_and_kept_without():
     from modelmill.training.session import Training
 
     data = both(clusters())
-    spec = shaped((2,), 3)
+    spec = Spec.examples((2,), 3)
 
     def training(shards):
         entry = SimpleNamespace(

@@ -75,8 +75,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON atomically; keys keep their order, NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Writes `json_text` atomically."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON; keys keep their order, NaN and infinity are refused."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def sha256(*paths: Path) -> str:

@@ -18,7 +18,7 @@ from modelmill.models import Spec
 from modelmill.parts import metrics, part
 from modelmill.reference import Reference
 from modelmill.schema import Section, check_choice, validate
-from modelmill.training.settings import Fit
+from modelmill.training.settings import Fit, Length
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -31,7 +31,7 @@ class Model(Section):
     task: str
     arch: str
     net: Any
-    train_for: dict[str, str]
+    train_for: dict[str, Length]
     fit: Any
     eval: Any
     reference: Reference
@@ -139,8 +139,6 @@ def yaml_data(text: str, name: str = "YAML") -> Any:
 
 
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
-    from modelmill.datasets.generate import GENERATORS
-
     where = f"{origin}: datasets.{name}"
     _check_name(where, name)
     reader = part("datasets", entry.reader, f"{where}.reader")
@@ -148,11 +146,10 @@ def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
         "options": validate(reader.Options, entry.options, f"datasets.{name}.options", origin)
     }
     if entry.generate is not None:
-        check_choice(
-            f"{where}.generate: among the readers to generate for", entry.reader, GENERATORS
-        )
-        settings = GENERATORS[entry.reader].Settings
-        typed["generate"] = validate(settings, entry.generate, f"datasets.{name}.generate", origin)
+        if not hasattr(reader, "Generate"):
+            raise ModelmillError(f"{where}.generate: reader '{entry.reader}' makes nothing up")
+        key = f"datasets.{name}.generate"
+        typed["generate"] = validate(reader.Generate, entry.generate, key, origin)
     return entry.model_copy(update=typed)
 
 
@@ -160,6 +157,7 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
     where = f"{origin}: models.{name}"
     _check_name(where, name)
     check_choice(f"{where}.dataset", entry.dataset, datasets)
+    check_choice(f"{where}.train_for", "full", entry.train_for)  # what goals are set for
     entry = entry.typed(name, origin)
     task = part("tasks", entry.task, f"{where}.task")
     arch = part("models", entry.arch, f"{where}.arch")

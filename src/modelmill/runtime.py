@@ -6,8 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
-from modelmill.training.settings import Precision
+Precision = Literal["float32", "bfloat16"]
 
 # XLA's new library for reductions on processors crashes now and then where two shards begin to use
 # the same compiled function at once: they share a list that nothing guards.

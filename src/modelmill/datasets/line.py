@@ -1,12 +1,15 @@
 """Noisy points of a straight line (line.csv, columns x and y)."""
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from modelmill.datasets.processed import describe
+from modelmill.datasets.settings import Seeded
 from modelmill.errors import ModelmillError
-from modelmill.schema import Section
+from modelmill.schema import PositiveInt, Section
 
 FILE = "line.csv"
 
@@ -16,6 +19,18 @@ ARRAYS = {"x": "values", "y": "values"}
 
 class Options(Section):
     """Nothing to choose: every point is for training."""
+
+
+class Generate(Seeded):
+    """y = slope x + intercept + N(0, noise), x `even`ly spaced or `random` in [low, high]."""
+
+    points: PositiveInt
+    x: Literal["even", "random"]
+    low: float
+    high: float
+    slope: float
+    intercept: float
+    noise: Annotated[float, Field(ge=0)]
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:
@@ -39,3 +54,14 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     np.save(out / "x.npy", points[:, :1])
     np.save(out / "y.npy", points[:, 1:])
     describe(out, {"train": (0, len(points))}, input_shape=[1], outputs=1, scale=1.0)
+
+
+def generate(raw: Path, settings: Generate) -> None:
+    """Makes up line.csv."""
+    rng = np.random.default_rng(settings.seed)
+    if settings.x == "even":
+        x = np.linspace(settings.low, settings.high, settings.points)
+    else:
+        x = rng.uniform(settings.low, settings.high, settings.points)
+    y = settings.slope * x + settings.intercept + rng.normal(0, settings.noise, settings.points)
+    np.savetxt(raw / FILE, np.stack([x, y], 1), "%.9g", ",", header="x,y", comments="")

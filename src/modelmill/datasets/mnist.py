@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from modelmill.datasets.processed import describe
+from modelmill.datasets.settings import Seeded
 from modelmill.errors import ModelmillError
 from modelmill.files import reading
 from modelmill.schema import Section
@@ -24,11 +25,31 @@ BLOCK = 1 << 20
 SPLITS = ("train", "validation", "test")
 ARRAYS = {"x": "values", "y": "classes"}
 
+# Each digit as 7 rows of 5 pixels, a row in the low 5 bits of a number.
+FONT = np.array(
+    [
+        [0x0E, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0E],
+        [0x04, 0x0C, 0x04, 0x04, 0x04, 0x04, 0x0E],
+        [0x0E, 0x11, 0x01, 0x02, 0x04, 0x08, 0x1F],
+        [0x1F, 0x02, 0x04, 0x02, 0x01, 0x11, 0x0E],
+        [0x02, 0x06, 0x0A, 0x12, 0x1F, 0x02, 0x02],
+        [0x1F, 0x10, 0x1E, 0x01, 0x01, 0x11, 0x0E],
+        [0x06, 0x08, 0x10, 0x1E, 0x11, 0x11, 0x0E],
+        [0x1F, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08],
+        [0x0E, 0x11, 0x11, 0x0E, 0x11, 0x11, 0x0E],
+        [0x0E, 0x11, 0x11, 0x0F, 0x01, 0x02, 0x0C],
+    ]
+)
+
 
 class Options(Section):
     """How many of the first training examples are set aside for validation."""
 
     validation: Annotated[int, Field(ge=1)]
+
+
+class Generate(Seeded):
+    """6,000 + 1,000 digits from a font, moved about in noise."""
 
 
 def parse_idx(data: bytes, name: str = "IDX data") -> np.ndarray:
@@ -140,3 +161,20 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         class_names=[str(digit) for digit in range(10)],
         scale=1 / 255,
     )
+
+
+def generate(raw: Path, settings: Generate) -> None:
+    """Makes up the four IDX files, digits drawn from `FONT`, moved and faded."""
+    rng = np.random.default_rng(settings.seed)
+    shapes = (FONT[:, :, None] >> np.arange(4, -1, -1) & 1).repeat(3, axis=1).repeat(3, axis=2)
+    height, width = shapes.shape[1:]
+    for prefix, count in (("train", 6000), ("t10k", 1000)):
+        labels = rng.integers(0, 10, count, np.uint8)
+        top = rng.integers(0, 28 - height, (count, 1, 1)) + np.arange(height)[:, None]
+        left = rng.integers(0, 28 - width, (count, 1, 1)) + np.arange(width)
+        ink = rng.integers(128, 256, (count, 1, 1))
+        images = rng.integers(0, 32, (count, 28, 28), np.uint8)
+        drawn = (shapes[labels] * ink).astype(np.uint8)
+        images[np.arange(count)[:, None, None], top, left] |= drawn
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(format_idx(images))
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(format_idx(labels))

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from modelmill.datasets.grammar import sentences
 from modelmill.datasets.processed import VOCABULARY, describe
+from modelmill.datasets.settings import Seeded
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
 from modelmill.files import reading, write_json
@@ -25,6 +27,10 @@ ARRAYS = {"tokens": "tokens"}
 
 class Options(Section):
     """Nothing to choose: the corpus comes tokenised."""
+
+
+class Generate(Seeded):
+    """3,000 + 300 + 300 sentences of a small grammar."""
 
 
 class Text(NamedTuple):
@@ -153,3 +159,11 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         unit="word",
         vocabulary_size=len(ids),
     )
+
+
+def generate(raw: Path, settings: Generate) -> None:
+    """Makes up the three files."""
+    rng = np.random.default_rng(settings.seed)
+    for name, count in zip(SPLITS.values(), (3000, 300, 300), strict=True):
+        lines = [f" {sentence.lower()} \n" for sentence in sentences(count, rng)]
+        (raw / name).write_text("".join(lines).replace(" n ", " N "), encoding="utf-8")

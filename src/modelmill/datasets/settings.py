@@ -9,6 +9,12 @@ from modelmill.schema import PositiveInt, Section
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Seeded(Section):
+    """What a reader needs at least to make up raw files: the same seed gives the same bytes."""
+
+    seed: Annotated[int, Field(ge=0)]
+
+
 class File(Section):
     """A raw file as it must be, wherever it came from."""
 
@@ -52,7 +58,7 @@ Source = Annotated[Https | Package | Installed, Field(discriminator="kind")]
 
 
 class Dataset(Section):
-    """One entry of `datasets`; `options` is typed by the reader, `generate` by its generator.
+    """One entry of `datasets`; `options` and `generate` are typed by the reader.
 
     Where `generate` is null, the files come from the sources.
     """

@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -40,17 +40,22 @@ class Unavailable(Exception):
     """A source has no usable answer; the next one is tried."""
 
 
-def fetch(name: str, dataset: Dataset, folder: Path, say: Callable[[str], None] = print) -> None:
+def fetch(
+    name: str, dataset: Dataset, folder: Path, kept: Path, say: Callable[[str], None] = print
+) -> None:
     """Puts the verified files of `dataset` into `folder`.
 
-    Sources are tried in order: the mirror in the environment's DATASETS_MIRROR if it is set,
-    then those of the configuration. `say` gets one line for each.
+    Sources are tried in order: `kept` if it exists, the mirror in the environment's
+    DATASETS_MIRROR if it is set, then those of the configuration. `say` gets one line for each.
+
+    Args:
+        kept: a folder that gets the files as well, as hard links, so that they are fetched once.
 
     Raises:
         ModelmillError: no source had all the files; lists each with its reason.
     """
     failures = []
-    for title, get in _sources(name, dataset):
+    for title, get in _sources(name, dataset, kept):
         say(f"{name}: trying {title}")
         try:
             with tempfile.TemporaryDirectory(prefix="modelmill-") as scratch:
@@ -58,6 +63,7 @@ def fetch(name: str, dataset: Dataset, folder: Path, say: Callable[[str], None] 
                 _verify(Path(scratch), dataset.files)
                 for file in dataset.files:
                     shutil.move(Path(scratch, file), folder / file)
+                    _keep(folder / file, kept / file)
             return
         except Unavailable as failure:
             say(f"{name}: {title} failed: {failure}")
@@ -70,8 +76,19 @@ def fetch(name: str, dataset: Dataset, folder: Path, say: Callable[[str], None] 
     )
 
 
-def _sources(name: str, dataset: Dataset) -> Iterator[tuple[str, Callable[[Path], None]]]:
+def _keep(file: Path, kept: Path) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.unlink(missing_ok=True)
+    with suppress(OSError):  # where there are no hard links, it is fetched again
+        kept.hardlink_to(file)
+
+
+def _sources(
+    name: str, dataset: Dataset, kept: Path
+) -> Iterator[tuple[str, Callable[[Path], None]]]:
     files = dataset.files
+    if kept.is_dir():
+        yield "the files fetched before", partial(_copy, kept, files)
     if mirror := os.environ.get(MIRROR):
         if "://" in mirror:
             urls = {file: f"{mirror.rstrip('/')}/{name}/{file}" for file in files}

@@ -9,7 +9,9 @@ from typing import Annotated, overload
 import numpy as np
 from pydantic import Field
 
+from modelmill.datasets.grammar import sentences
 from modelmill.datasets.processed import VOCABULARY, describe
+from modelmill.datasets.settings import Seeded
 from modelmill.datasets.streams import Streams
 from modelmill.errors import ModelmillError
 from modelmill.files import reading, replacing, sha256, write_json
@@ -22,6 +24,7 @@ HOST_NAMES = ("idna", "punycode")  # Python has them among the encodings; no tex
 
 SPLITS = ("train", "validation")
 ARRAYS = {"tokens": "tokens"}
+SPEAKERS = ["ROMEO", "JULIET", "MILLER", "KING"]
 
 
 class Options(Section):
@@ -29,6 +32,10 @@ class Options(Section):
 
     encoding: str
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Generate(Seeded):
+    """2,000 speeches of a sentence each."""
 
 
 # --- encoding ------------------------------------------------------------------------------
@@ -143,6 +150,15 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         unit="character",
         vocabulary_size=len(characters),
     )
+
+
+def generate(raw: Path, settings: Generate) -> None:
+    """Makes up input.txt."""
+    rng = np.random.default_rng(settings.seed)
+    speakers = rng.choice(SPEAKERS, 2000).tolist()
+    speeches = zip(speakers, sentences(2000, rng), strict=True)
+    content = "\n\n".join(f"{speaker}:\n{sentence}." for speaker, sentence in speeches)
+    (raw / FILE).write_text(content + "\n", encoding="utf-8")
 
 
 # --- batches -------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import numpy as np
 from modelmill.evaluation import Job
 from modelmill.reference import Better
 from modelmill.schema import Section
+from modelmill.tasks.classification import log_probabilities, probabilities
 
 if TYPE_CHECKING:
     import keras
@@ -53,25 +54,12 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     }
 
 
-def probabilities(logits: np.ndarray, loss: str) -> np.ndarray:
-    """Of each class, in float64: as a whole, or each by itself where sigmoids were trained."""
-    if loss == "half_squared_error":
-        return 1 / (1 + np.exp(-logits.astype(np.float64)))
-    return np.exp(log_probabilities(logits))
-
-
 def losses(logits: np.ndarray, truth: np.ndarray, loss: str) -> np.ndarray:
     """What `modelmill.tasks.classification.score` adds up, by example, in float64."""
     if loss == "half_squared_error":
         right = np.eye(logits.shape[1])[truth]
         return np.square(probabilities(logits, loss) - right).sum(axis=1) / 2
     return -log_probabilities(logits)[np.arange(len(truth)), truth]
-
-
-def log_probabilities(logits: np.ndarray) -> np.ndarray:
-    """Logarithm of the softmax over the last axis, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
-from modelmill.trained.artifacts import AXES
+from modelmill.training import AXES
 
 FEW = 30  # up to here each lap gets a dot
 

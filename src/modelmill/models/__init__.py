@@ -39,6 +39,11 @@ class Spec:
     inputs: Mapping[str, Input]
     outputs: int
 
+    @classmethod
+    def examples(cls, shape: tuple[int, ...], outputs: int) -> "Spec":
+        """For examples of one input, x."""
+        return cls({"x": Input(shape)}, outputs)
+
 
 def build(name: str, arch: str, net: Any, spec: Spec) -> "keras.Model":
     """The untrained model `name` of an architecture.

@@ -5,15 +5,18 @@ import platform
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
-from modelmill.params import Params
+from modelmill.params import Model, Params
 from modelmill.parts import metrics
 from modelmill.reference import duration, number, shown_goal, shown_published
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("model", "parameters", "epochs", "time", "metric", "ours", "goal", "", "published")
 
@@ -50,7 +53,7 @@ def _result(
         digest = processed.load(data / "processed" / model.dataset).digest
     except ModelmillError:
         return result
-    evaluation = artifacts.read_evaluation(data / "figures" / name, card)
+    evaluation = artifacts.read_evaluation(data, card)
     if card.settings != params.training(name) or card.data != digest:
         return result
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
@@ -60,21 +63,48 @@ def _result(
         "value": evaluation["metrics"][reference.metric],
         "parameters": card.parameters,
         "epochs": float(history.epoch.iloc[-1]),
+        "share": _share(model, history),
         "seconds": seconds(card),
     }
 
 
+def _share(model: Model, history: "pd.DataFrame") -> float:
+    """The part that was run of the schedule that goals are set for; all of it if `stop` ended it.
+
+    Args:
+        history: a row per lap, as in history.csv.
+    """
+    step, epoch = history[["step", "epoch"]].iloc[-1]
+    steps_per_epoch = round(step / epoch)
+    if model.fit.stop and step < model.fit.length.steps(steps_per_epoch):
+        return 1.0
+    return min(1.0, float(step) / model.train_for["full"].steps(steps_per_epoch))
+
+
 def reached(result: Result) -> bool | None:
-    """Whether the value is at least as good as the goal; None without a value or a goal."""
+    """Whether the value is at least as good as the goal.
+
+    None without a value or a goal, and where less than the full schedule was run.
+    """
     value, goal = result["value"], result["goal"]
-    if value is None or goal is None:
+    if value is None or goal is None or _part(result) < 1:
         return None
     return value >= goal if result["better"] == "higher" else value <= goal
 
 
+def _part(result: Result) -> float:
+    """Its share of the full schedule; what was published before there was one is of all of it."""
+    return result.get("share", 1.0)
+
+
+def _verdict(result: Result) -> str:
+    if _part(result) < 1:
+        return f"{100 * _part(result):.3g} % of full"
+    return {True: "pass", False: "short", None: ""}[reached(result)]
+
+
 def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
     """The table's cells, all text, by column, a row a model."""
-    verdicts = {True: "pass", False: "short", None: ""}
     table = []
     for name, result in results.items():
         cells = (
@@ -85,7 +115,7 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             f"{result['split']} {result['metric'].replace('_', ' ')}",
             "not run" if result["value"] is None else number(result["value"]),
             shown_goal(result["better"], result["goal"]),
-            verdicts[reached(result)],
+            _verdict(result),
             shown_published(result["published"], result["source"]),
         )
         table.append(dict(zip(COLUMNS, cells, strict=True)))

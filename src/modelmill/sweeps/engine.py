@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from modelmill.datasets.processed import Processed
 from modelmill.params import Params
+from modelmill.sweeps import table
 from modelmill.sweeps.recorder import Recorder
 from modelmill.sweeps.settings import Asha, Sweep, shown
 from modelmill.sweeps.study import Search, best, judged, storage, succeeded, take_up
-from modelmill.sweeps.table import report
 from modelmill.sweeps.trial import LAP, REASON, STATUS, train, visible
 
 RETRIES = 2  # of a trial whose worker or node died
@@ -60,10 +60,7 @@ def run(
         limits["memory"] = resources.memory_gb * 2**30
     _start_ray()
     try:
-        with (
-            TemporaryDirectory() as temporary,
-            Progress(name, sweep, study, search, missing) as bar,
-        ):
+        with TemporaryDirectory() as temporary, Bar(name, sweep, study, search, missing) as bar:
             trainable = tune.with_parameters(
                 train, sweep=sweep, base=dict(base), data=visible(data)
             )
@@ -90,7 +87,7 @@ def run(
     finally:
         ray.shutdown()
         missing += done - len(judged(study))
-        report(study, sweep, folder)
+        table.write(study, sweep, folder)
         recorder.close(not missing, folder)
     return missing
 
@@ -120,7 +117,7 @@ def _scheduler(sweep: Sweep) -> TrialScheduler:
     )
 
 
-class Progress(tune.Callback):
+class Bar(tune.Callback):
     """One line of how far the sweep is; a line for each trial where there is no terminal.
 
     Also the one to tell the search of trials that could not be run to their end.
@@ -143,7 +140,7 @@ class Progress(tune.Callback):
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune writes its callbacks to disk; a terminal is not for that
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "Bar":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -57,9 +57,9 @@ def importance(study: optuna.Study) -> dict[str, float]:
 
 def plain(study: optuna.Study, sweep: Sweep, best: int) -> str:
     """The best trials, those that failed, and what mattered, for a terminal."""
-    everything = table(study, sweep)
-    failed = everything[everything.reason != ""]
-    shown = everything[everything.reason == ""].head(best).drop(columns="reason")
+    rows = table(study, sweep)
+    failed = rows[rows.reason != ""]
+    shown = rows[rows.reason == ""].head(best).drop(columns="reason")
     formats: Any = {sweep.metric: number, "epochs": "{:.3g}".format, "seconds": "{:.1f}".format}
     parts = [shown.to_string(index=False, formatters=formats, na_rep="", float_format="%.4g")]
     parts += [f"trial {row.trial} failed: {row.reason}" for row in failed.itertuples()]
@@ -70,7 +70,7 @@ def plain(study: optuna.Study, sweep: Sweep, best: int) -> str:
     return "\n".join(parts)
 
 
-def report(study: optuna.Study, sweep: Sweep, folder: Path) -> None:
+def write(study: optuna.Study, sweep: Sweep, folder: Path) -> None:
     """Writes trials.csv, and the plots as PNG and as one interactive page, to `folder`."""
     if not judged(study):
         return

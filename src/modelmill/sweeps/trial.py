@@ -13,8 +13,8 @@ from modelmill import runtime
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.params import parse
+from modelmill.runtime import Precision
 from modelmill.sweeps.settings import Sweep, Values, with_values
-from modelmill.training.settings import Precision
 
 SPLITS = ("train", "validation")
 RUNNING, FINISHED, FAILED = "running", "finished", "failed"

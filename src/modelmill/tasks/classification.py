@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from modelmill.errors import ModelmillError
-from modelmill.models import Input, Spec, call
+from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.training import supervised
 from modelmill.training.supervised import backpropagated, penalised, stateless
@@ -43,7 +45,7 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     if not meta["arrays"]["y"]["dtype"].removeprefix("u").startswith("int"):
         found = meta["arrays"]["y"]["dtype"]
         raise ModelmillError(f"array y: {found} numbers are no classes, which are integers")
-    return Spec({"x": Input(tuple(meta["input_shape"]))}, meta["outputs"])
+    return Spec.examples(tuple(meta["input_shape"]), meta["outputs"])
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
@@ -77,3 +79,16 @@ def score(logits: "tf.Tensor", y: "tf.Tensor", loss: str) -> Score:
 
 def metrics(means: list[float]) -> dict[str, float]:
     return {"loss": means[0], "accuracy": means[1]}
+
+
+def probabilities(logits: np.ndarray, loss: str) -> np.ndarray:
+    """Of each class, in float64: as a whole, or each by itself where sigmoids were trained."""
+    if loss == "half_squared_error":
+        return 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return np.exp(log_probabilities(logits))
+
+
+def log_probabilities(logits: np.ndarray) -> np.ndarray:
+    """Logarithm of the softmax over the last axis, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

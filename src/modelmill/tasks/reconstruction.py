@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelmill.models import Input, Spec, call
+from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.schema import Probability
-from modelmill.tasks.regression import score
 from modelmill.training import supervised
-from modelmill.training.supervised import backpropagated, penalised, stateless
+from modelmill.training.supervised import backpropagated, penalised, squared_error, stateless
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Fit(supervised.Fit):
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """Any examples, and as many outputs as they have values."""
     shape = tuple(meta["input_shape"])
-    return Spec({"x": Input(shape)}, math.prod(shape))
+    return Spec.examples(shape, math.prod(shape))
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
@@ -67,7 +66,7 @@ def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
 ) -> tuple[Score, Tensors]:
     found = call(model, batch, training)
-    return penalised(model, score(found, batch["whole"])), state
+    return penalised(model, squared_error(found, batch["whole"])), state
 
 
 def metrics(means: list[float]) -> dict[str, float]:

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelmill.models import Input, Spec, call
+from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.training import supervised
-from modelmill.training.supervised import Fit, backpropagated, penalised, stateless
+from modelmill.training.supervised import Fit, backpropagated, penalised, squared_error, stateless
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
     from modelmill.datasets.processed import Processed
     from modelmill.training.batches import Examples
@@ -28,7 +27,7 @@ initial = stateless
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """Any examples; as many values for each as the data set has outputs."""
     supervised.require_shape(meta, "y", (meta["outputs"],), "where a model would give")
-    return Spec({"x": Input(tuple(meta["input_shape"]))}, meta["outputs"])
+    return Spec.examples(tuple(meta["input_shape"]), meta["outputs"])
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
@@ -43,16 +42,7 @@ def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
 ) -> tuple[Score, Tensors]:
     found = call(model, batch, training)
-    return penalised(model, score(found, batch["y"])), state
-
-
-def score(outputs: "tf.Tensor", y: "tf.Tensor") -> Score:
-    """Sum of squared errors, of outputs and targets [batch, outputs]; it counts the examples."""
-    import tensorflow as tf
-
-    supervised.require_same_shape(outputs, y)
-    sums = tf.reduce_sum(tf.math.squared_difference(outputs, y))[None]
-    return Score(sums, tf.cast(tf.shape(y)[0], tf.float32))
+    return penalised(model, squared_error(found, batch["y"])), state
 
 
 def metrics(means: list[float]) -> dict[str, float]:

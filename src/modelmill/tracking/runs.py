@@ -170,7 +170,8 @@ def record(
 ) -> bool:
     """Makes sure that the training and the evaluation of model `name` are recorded.
 
-    Everything comes from data/models and data/figures; recording twice changes nothing.
+    Everything comes from data/models, data/metrics and data/figures; recording twice changes
+    nothing.
 
     Args:
         root: the folder that has data/.
@@ -198,7 +199,7 @@ def record(
         log_history(client, run_id, rows, known)
         finish(client, run_id, card, rows)
         unfinished_file(card).unlink(missing_ok=True)
-    evaluation = artifacts.read_evaluation(pictures, card)
+    evaluation = artifacts.read_evaluation(root / "data", card)
     if evaluation is None:
         return missing
     digest = sha256(*sorted(pictures.iterdir()))

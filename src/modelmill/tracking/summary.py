@@ -6,7 +6,7 @@ from typing import Any
 
 from modelmill.parts import metrics
 from modelmill.reference import Better, Reference, shown_goal, shown_published
-from modelmill.trained.artifacts import AXES
+from modelmill.training import AXES
 
 Row = Mapping[str, float]
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from modelmill import models
 from modelmill.errors import ModelmillError
-from modelmill.files import write_json
+from modelmill.files import json_text, write_json
 from modelmill.models import Input, Spec
 from modelmill.parts import PACKAGE, part
 from modelmill.schema import validate
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 WEIGHTS, CARD, HISTORY = "model.weights.h5", "model.json", "history.csv"
 SNAPSHOTS = "snapshots.npy"
 EVALUATION = "evaluation.json"
-AXES = ("step", "epoch", "examples", "learning_rate")  # of a history; the rest are its metrics
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,23 @@ def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") 
 def fingerprint(settings: Mapping[str, Any], data: str) -> str:
     """Hex digest that two trainings share if they have the same settings, data and code.
 
-    The code is that of the architecture, the task, and the training, and TensorFlow's version.
+    The code is what `code` lists, and TensorFlow's and Keras's versions.
     """
     content = [settings, data, version("tensorflow"), version("keras")]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
-    own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
-    shared = [PACKAGE / "runtime.py", PACKAGE / "datasets/streams.py"]
-    shared += [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py")]
-    for path in own + sorted(shared):
+    for path in code(settings):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
+
+
+def code(settings: Mapping[str, Any]) -> list[Path]:
+    """The files that the training of a model goes through, as stage train of dvc.yaml has them."""
+    own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
+    shared = [
+        PACKAGE / name for name in ("runtime.py", "datasets/streams.py", "models/__init__.py")
+    ]
+    shared += [*PACKAGE.glob("layers/*.py"), *PACKAGE.glob("training/*.py")]
+    return own + sorted(shared)
 
 
 def save(
@@ -124,24 +130,36 @@ def read_history(folder: Path) -> "pd.DataFrame":
 def save_evaluation(
     figures: Path, card: Card, options: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> None:
-    """Writes evaluation.json beside the figures: the metrics, and what they are of.
+    """Writes evaluation.json beside the figures: what was evaluated, and which metrics it gave.
+
+    The metrics are known by the digest of their file, which is written after this one: of an
+    evaluation that was killed between the two, neither is believed.
 
     Args:
         options: the model's `eval` in params.yaml.
+        metrics: what data/metrics/NAME.json gets.
     """
-    write_json(
-        figures / EVALUATION,
-        {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": dict(metrics)},
-    )
+    digest = hashlib.sha256(json_text(metrics).encode()).hexdigest()
+    content = {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": digest}
+    write_json(figures / EVALUATION, content)
 
 
-def read_evaluation(figures: Path, card: Card) -> dict[str, Any] | None:
-    """What `save_evaluation` wrote of the model of that card, None if it was not evaluated."""
+def read_evaluation(data: Path, card: Card) -> dict[str, Any] | None:
+    """The `eval` and the `metrics` of the model of that card, None if it was not evaluated.
+
+    Args:
+        data: the folder with figures/ and metrics/.
+    """
+    name = card.settings["model"]
     try:
-        found = json.loads((figures / EVALUATION).read_text(encoding="utf-8"))
+        found = json.loads((data / "figures" / name / EVALUATION).read_text(encoding="utf-8"))
+        metrics = (data / "metrics" / f"{name}.json").read_bytes()
     except FileNotFoundError:
         return None
-    return found if found["fingerprint"] == card.fingerprint else None
+    evaluated = card.fingerprint, hashlib.sha256(metrics).hexdigest()
+    if (found["fingerprint"], found["metrics"]) != evaluated:
+        return None
+    return {"eval": found["eval"], "metrics": json.loads(metrics)}
 
 
 def read_snapshots(folder: Path) -> np.ndarray:

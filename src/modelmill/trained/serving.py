@@ -62,7 +62,7 @@ class Served:
             return outputs
         import pandas as pd
 
-        from modelmill.evaluation.classification import probabilities
+        from modelmill.tasks.classification import probabilities
 
         names, loss = self.meta["class_names"], self.card.settings["fit"]["loss"]
         frame = pd.DataFrame(probabilities(outputs, loss), columns=names)

@@ -1,1 +1,3 @@
 """The compiled training loop and what it is made of."""
+
+AXES = ("step", "epoch", "examples", "learning_rate")  # of a history; the rest are its metrics

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
+from modelmill.runtime import Precision
 from modelmill.schema import PositiveFloat, PositiveInt, Probability, Section
 
 
@@ -142,9 +143,6 @@ class Stop(Section):
     metric: str
     min_change: Annotated[float, Field(ge=0)] = 0.0
     patience: PositiveInt = 1
-
-
-Precision = Literal["float32", "bfloat16"]
 
 
 class Fit(Section):

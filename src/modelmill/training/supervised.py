@@ -86,6 +86,23 @@ def backpropagated(
     return Learnt(found, tape.gradient(loss, variables), state)
 
 
+def squared_error(outputs: "tf.Tensor", targets: "tf.Tensor") -> Score:
+    """Sum of squared errors over all values; it counts the examples.
+
+    Raises:
+        ModelmillError: the one would be broadcast against the other.
+    """
+    import tensorflow as tf
+
+    if outputs.shape[1:] != targets.shape[1:]:
+        raise ModelmillError(
+            f"the model's outputs have shape {tuple(outputs.shape[1:])}, "
+            f"their targets {tuple(targets.shape[1:])}"
+        )
+    sums = tf.reduce_sum(tf.math.squared_difference(outputs, targets))[None]
+    return Score(sums, tf.cast(tf.shape(targets)[0], tf.float32))
+
+
 def penalised(model: "keras.Model", score: Score) -> Score:
     """The score of the model's last call with what its layers add to each prediction's loss.
 
@@ -104,12 +121,3 @@ def require_shape(meta: Mapping[str, Any], name: str, shape: tuple[int, ...], wh
     found = tuple(meta["arrays"][name]["shape"][1:])
     if found != shape:
         raise ModelmillError(f"array {name}: examples of shape {found}, {why} {shape}")
-
-
-def require_same_shape(outputs: "tf.Tensor", targets: "tf.Tensor") -> None:
-    """Raises ModelmillError if the one would be broadcast against the other."""
-    if outputs.shape[1:] != targets.shape[1:]:
-        raise ModelmillError(
-            f"the model's outputs have shape {tuple(outputs.shape[1:])}, "
-            f"their targets {tuple(targets.shape[1:])}"
-        )

@@ -1,0 +1,103 @@
+"""What holds the house up: which file depends on which, in dvc.yaml and among the modules."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from modelmill import params
+from modelmill.parts import PACKAGE
+from modelmill.trained import artifacts
+
+# From the ground up; a folder imports from its own line and from those above it.
+LINES = [
+    {"errors", "files", "schema", "parts", "runtime", "repository", "reference"},
+    {"datasets"},
+    {"layers", "models"},
+    {"training"},
+    {"tasks"},
+    {"params"},
+    {"figures", "fundamentals"},
+    {"trained"},
+    {"evaluation"},
+    {"tracking"},
+    {"report"},
+    {"sweeps"},
+]
+SLOW = ("tensorflow", "keras", "mlflow", "ray", "optuna", "sklearn", "matplotlib")
+STAGES = params.read_yaml(ROOT / "dvc.yaml")["stages"]
+
+
+@pytest.fixture(scope="module")
+def everything():
+    return params.load(ROOT / "params.yaml")
+
+
+def test_a_training_is_known_by_the_code_that_dvc_runs_it_again_for(everything):
+    """All but pipelines/train.py, which calls the training and has no part in its numbers."""
+    for name, model in everything.models.items():
+        deps = [
+            ROOT / dep.replace("${item.arch}", model.arch).replace("${item.task}", model.task)
+            for dep in STAGES["train"]["do"]["deps"]
+            if dep.startswith("src/")
+        ]
+        files = [file for dep in deps for file in (dep.rglob("*.py") if dep.is_dir() else [dep])]
+        assert sorted(artifacts.code(everything.training(name))) == sorted(files)
+
+
+def imported(tree):
+    """The modules that code imports, at the top or inside functions, but for the types' sake."""
+    if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
+        tree = ast.Module(tree.orelse, [])
+    if isinstance(tree, ast.ImportFrom) and tree.module == "modelmill":
+        yield from (f"modelmill.{name.name}" for name in tree.names)
+    elif isinstance(tree, ast.ImportFrom):
+        yield "." * tree.level + (tree.module or "")
+    elif isinstance(tree, ast.Import):
+        yield from (name.name for name in tree.names)
+    for child in ast.iter_child_nodes(tree):
+        yield from imported(child)
+
+
+def test_imports_are_found_wherever_they_stand():
+    code = """
+from modelmill import params, runtime
+if TYPE_CHECKING:
+    import a
+else:
+    import b
+def f():
+    from modelmill.trained.artifacts import Card
+    from .c import d
+"""
+    own = ["modelmill.params", "modelmill.runtime", "modelmill.trained.artifacts"]
+    assert list(imported(ast.parse(code))) == [*own[:2], "b", own[2], ".c"]
+
+
+def test_imports_point_one_way():
+    level = {folder: number for number, line in enumerate(LINES) for folder in line}
+    wrong = set()
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE)
+        if str(name) == "__init__.py":
+            continue
+        for module in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not module.startswith("."), f"{name}: {module} is not imported by its full name"
+            top, _, rest = module.partition(".")
+            other = rest.partition(".")[0]
+            if top == "modelmill" and level[other] > level[name.parts[0].removesuffix(".py")]:
+                wrong.add((name.as_posix(), other))
+    assert not wrong
+
+
+def test_params_and_every_command_start_without_what_takes_seconds():
+    commands = [f"pipelines.{path.stem}" for path in (ROOT / "pipelines").glob("[a-z]*.py")]
+    script = (
+        "import importlib, sys\n"
+        f"for name in {['modelmill.params', *commands]}:\n"
+        "    importlib.import_module(name)\n"
+        f"    for slow in set({SLOW}) & set(sys.modules): sys.exit(f'{{name}} imports {{slow}}')"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
