@@ -426,7 +426,7 @@ def test_artifacts_that_cannot_be_written_cost_one_line(house, capfd):
 
 
 @pytest.mark.fault("a slow tracking server", "the training does not wait")
-def test_a_training_does_not_wait_until_it_is_recorded(place, monkeypatch, capfd):
+def test_a_slow_server_does_not_slow_the_training(place, monkeypatch, capfd):
     monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)  # nobody reads
     monkeypatch.setattr(tracking, "PATIENCE", 0.0)
     with tracking.Recorder() as recorder:
