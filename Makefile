@@ -54,8 +54,7 @@ fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is
 
 reliability: setup ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
 	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
-	  -o faulthandler_timeout=0 \
-	  --reliability=docs/reliability.md
+	  -o faulthandler_timeout=0 --reliability=docs/reliability.md
 
 check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .
