@@ -1,8 +1,6 @@
 """Results from a remote that is shared: another clone has them without training."""
 
 import pytest
-from dvc.repo import Repo
-from moto.server import ThreadedMotoServer
 
 MODEL = "mnist_softmax"
 STAGE = f"evaluate@{MODEL}"
@@ -22,6 +20,7 @@ def origin(seed, tmp_path_factory):
 @pytest.fixture(scope="module")
 def server():
     import boto3
+    from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(port=0)
     server.start()
@@ -37,6 +36,8 @@ def server():
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_another_clone_has_the_results_without_training(origin, server, tmp_path, kind):
+    from dvc.repo import Repo
+
     s3 = {"url": "s3://results/modelmill", "endpointurl": server}
     remote = {"url": str(tmp_path / "remote")} if kind == "folder" else s3
     with origin.here(), Repo() as repo:
