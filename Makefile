@@ -46,15 +46,15 @@ sweep: setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--re
 	dvc repro preprocess
 	@python -m pipelines.sweep $(NAME) $(ARGS)
 
-test: setup ## the whole test suite
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: setup ## the whole test suite; LONG=--long: also what takes minutes
+	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(LONG)
 
 fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
-	pytest -n 2 -vv -m fuzz --hypothesis-profile=fuzz --durations=0
+	pytest -n 2 -vv -m fuzz -o faulthandler_timeout=0 --hypothesis-profile=fuzz --durations=0
 
 reliability: setup ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
 	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
-	  --reliability=docs/reliability.md
+	  -o faulthandler_timeout=0 --reliability=docs/reliability.md
 
 check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .

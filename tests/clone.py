@@ -1,47 +1,67 @@
-"""A copy of the working tree as a repository of its own, to run the pipeline in."""
+"""Copies of the working tree as repositories of their own, to run the pipeline in."""
 
-import json
+import contextlib
+import hashlib
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
-from conftest import ROOT
+ROOT = Path(__file__).parent.parent
+FILES = ("model.json", "history.csv", "model.weights.h5", "snapshots.npy")
+# What the seed has: two models of different data, task and architecture.
+DATASETS, MODELS = ("mnist", "shakespeare"), ("mnist_softmax", "char_rnn")
+# Of pytest's own surroundings, what would lead a command out of its clone.
+ELSEWHERE = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME")
 
-from modelmill.trained import artifacts
 
-FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS, artifacts.SNAPSHOTS]
+def plant(path: Path) -> str:
+    """Makes the seed, a clone in which everything has been run once; returns what that printed."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, names.stdout.split("\0")):
+        if (ROOT / name).is_file() and name != "dvc.lock" and "data/metrics" not in name:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, path / name)
+    clone = Clone(path)
+    clone.git("init", "-q", "-b", "main")
+    clone.git("config", "user.name", "test")
+    clone.git("config", "user.email", "test@example.invalid")
+    clone.keep("dataset", DATASETS)
+    clone.keep("model", MODELS)
+    clone.compose("profile=smoke")
+    clone.commit()
+    printed = clone.run("dvc", "repro")
+    clone.commit()
+    return printed
+
+
+def ran(printed: str) -> set[str]:
+    """The stages that a `dvc repro` really ran."""
+    return set(re.findall(r"Running stage '(.*?)'", printed))
 
 
 class Clone:
-    """A copy of the working tree as a repository of its own."""
+    """A repository in a folder of its own."""
 
-    def __init__(self, path: Path, cache: Path | None = None) -> None:
-        """A new one at `path`, with that folder for DVC's cache if it is to be shared."""
+    def __init__(self, path: Path) -> None:
         self.path = path
-        listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in filter(None, names.stdout.split("\0")):
-            if (ROOT / name).is_file() and name != "dvc.lock" and "data/metrics" not in name:
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, path / name)
-        if cache:
-            (path / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
-        self.git("init", "-q", "-b", "main")
-        self.git("config", "user.name", "test")
-        self.git("config", "user.email", "test@example.invalid")
-        self.compose("profile=smoke")
-        self.commit()
+
+    def copied(self, path: Path) -> "Clone":
+        """A copy of the folder, but for MLflow's records: they name the place where they are."""
+        left = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "recordings")
+        shutil.copytree(self.path, path, ignore=left, dirs_exist_ok=True)
+        return type(self)(path)
 
     def cloned(self, path: Path) -> "Clone":
         """What `git clone` of this repository gives."""
         self.git("clone", "-q", ".", str(path))
-        clone = Clone.__new__(Clone)
-        clone.path = path
-        return clone
+        return type(self)(path)
 
     def run(self, *command: str, code: int = 0) -> str:
         """What the command printed; it must end with `code`."""
@@ -52,17 +72,15 @@ class Clone:
 
     def started(self, *command: str, **variables: str) -> "subprocess.Popen[str]":
         """The command at work, in a process group of its own, with these variables as well."""
-        environment = os.environ | {
+        environment = {key: value for key, value in os.environ.items() if key not in ELSEWHERE}
+        environment |= {
             "PYTHONPATH": str(self.path / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
-        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
-            environment.pop(name, None)
-        environment |= variables
         return subprocess.Popen(
             command,
             cwd=self.path,
-            env=environment,
+            env=environment | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -76,8 +94,22 @@ class Clone:
         self.git("add", "-A")
         self.git("commit", "-qm", "state")
 
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """This process, as if it had been started in the clone."""
+        with contextlib.chdir(self.path), patch.dict(os.environ):
+            for name in ELSEWHERE:
+                os.environ.pop(name, None)
+            yield
+
+    def call(self, script: str, *arguments: str) -> None:
+        """What `python -m pipelines.SCRIPT` does, in this process and with its code."""
+        main = importlib.import_module(f"pipelines.{script}").main
+        with self.here(), patch.object(sys, "argv", [script, *arguments]):
+            main()
+
     def compose(self, *overrides: str) -> None:
-        self.run(sys.executable, "-m", "pipelines.compose", *overrides)
+        self.call("compose", *overrides)
 
     def keep(self, kind: str, names: Iterable[str]) -> None:
         """Lists only these of one kind, `dataset` or `model`, in conf/config.yaml."""
@@ -85,13 +117,17 @@ class Clone:
         listed = "".join(f"      - {name}\n" for name in names)
         text = config.read_text(encoding="utf-8")
         config.write_text(re.sub(rf"(- {kind}:\n)(      - .*\n)+", rf"\1{listed}", text))
-        self.compose("profile=smoke")
-        self.commit()
 
     def repro(self, *arguments: str) -> set[str]:
         """Runs `dvc repro`; returns the stages that really ran, but for the first and last."""
-        printed = self.run("dvc", "repro", *arguments)
-        return set(re.findall(r"Running stage '(.*?)'", printed)) - {"params", "report"}
+        return ran(self.run("dvc", "repro", *arguments)) - {"params", "report"}
+
+    def stale(self, *targets: str) -> set[str]:
+        """The stages that are not as `dvc repro` left them, as `dvc status` says."""
+        from dvc.repo import Repo
+
+        with self.here(), Repo() as repo:
+            return set(repo.status(list(targets)))
 
     def edit(self, name: str, old: str, new: str) -> None:
         path = self.path / name
@@ -99,15 +135,33 @@ class Clone:
         assert old in text
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def bytes(self, model: str) -> list[bytes]:
-        return [(self.path / "data/models" / model / name).read_bytes() for name in FILES]
+    def digests(self, *folders: str) -> dict[str, str]:
+        """What each file of these folders has in it, short enough to be shown where it differs.
+
+        Files that are being written, and folders, have names that begin with a dot.
+        """
+        paths = [path for folder in folders for path in (self.path / folder).rglob("*")]
+        names = {str(path.relative_to(self.path)): path for path in paths if path.is_file()}
+        return {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+            for name, path in sorted(names.items())
+            if "/." not in name
+        }
+
+    def trained(self, model: str) -> dict[str, str]:
+        """The digests of what a training leaves."""
+        return self.digests(f"data/models/{model}")
 
     def runs(self) -> list[dict]:
         """Every MLflow run of the repository's database: tags, params and metrics."""
-        script = (
-            "import json; from modelmill.tracking import runs; c = runs.connect(); "
-            "print('RUNS' + json.dumps([{'tags': r.data.tags, 'params': r.data.params,"
-            " 'metrics': r.data.metrics, 'status': r.info.status}"
-            " for e in c.search_experiments() for r in c.search_runs([e.experiment_id])]))"
-        )
-        return json.loads(self.run(sys.executable, "-c", script).rpartition("RUNS")[2])
+        from modelmill.tracking import runs
+
+        with self.here():
+            client = runs.connect()
+            experiments = [found.experiment_id for found in client.search_experiments()]
+            found = [run for number in experiments for run in client.search_runs([number])]
+        keys = ("tags", "params", "metrics")
+        return [
+            {key: getattr(run.data, key) for key in keys} | {"status": run.info.status}
+            for run in found
+        ]

@@ -1,21 +1,36 @@
 """Shared by the tests: where the repository is, and TensorFlow started as the stages start it."""
 
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
 from collections import Counter
+from contextlib import contextmanager, redirect_stderr, suppress
+from functools import cache, partial
 from pathlib import Path
 
 import psutil
 import pytest
+import requests
+from clone import ROOT, Clone, plant, ran
+from filelock import FileLock
 from hypothesis import settings
 
 from modelmill.files import write_text
 from modelmill.report.table import insert
 
-ROOT = Path(__file__).parent.parent
-# The longest files, so that two workers end together; and those that the first fills a cache for.
-FIRST, LAST = ("test_pipeline.py", "test_sweeps.py"), ("test_changes.py", "test_remotes.py")
+__all__ = ["ROOT"]
+# While one worker makes the seed, the other is in the longest file that does without; those that
+# begin with a copy of it come last.
+FIRST = ("test_all_models.py", "test_pipeline.py")
+LAST = ("test_interruptions.py", "test_sweeps.py", "test_changes.py", "test_remotes.py")
+LAST += ("test_experiments.py",)
 
-# Time for one example depends on who else is at work; what may not hang has a limit of its own.
-settings.register_profile("suite", max_examples=200, deadline=None)
+# The suite tries the same examples each time. What one takes depends on who else is at work.
+settings.register_profile("suite", max_examples=60, deadline=None, derandomize=True)
 settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 settings.load_profile("suite")
 
@@ -67,10 +82,17 @@ class Reliability:
 
 
 @pytest.fixture(scope="session")
-def dvc_cache(tmp_path_factory, worker_id):
-    """DVC's cache for all workers: what a stage made in one clone is there for others."""
+def seed(tmp_path_factory, worker_id):
+    """A clone in which everything has been run once, for all workers: to be read and copied."""
     base = tmp_path_factory.getbasetemp()
-    return (base if worker_id == "master" else base.parent) / "dvc_cache"
+    base = base if worker_id == "master" else base.parent
+    clone, printed = Clone(base / "seed"), base / "seed.printed"
+    with FileLock(base / "seed.lock"):
+        if not printed.exists():
+            shutil.rmtree(clone.path, ignore_errors=True)
+            write_text(printed, plant(clone.path))
+    clone.ran = ran(printed.read_text(encoding="utf-8"))
+    return clone
 
 
 @pytest.fixture
@@ -79,6 +101,47 @@ def tries(request):
     count = 20 if request.config.getoption("--reliability") else 3
     request.node.user_properties.append(("tries", count))
     return count
+
+
+def until(condition, process=None):
+    """Waits for something to be so, which the process, if it is one's doing, does not outlive."""
+    while not condition():
+        assert process is None or process.poll() is None, process.stdout and process.stdout.read()
+        time.sleep(0.05)
+
+
+@contextmanager
+def serving(command, ping, **options):
+    """A server and its port, once it answers; `command` makes its command line from a port.
+
+    A port that was free may have been taken when the server comes to it: then it ends, and another
+    is tried.
+    """
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    printed = "address already in use"
+    while "address already in use" in printed.lower():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(command(port), start_new_session=True, **options)
+        try:
+            until(partial(ended_or_answers, server, f"http://127.0.0.1:{port}{ping}"))
+            if server.poll() is None:
+                yield server, port
+                return
+            printed = server.stdout.read()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+    raise AssertionError(printed)
+
+
+def ended_or_answers(server, url):
+    try:
+        return server.poll() is not None or requests.get(url).ok
+    except requests.ConnectionError:
+        return False
 
 
 def listening(server):
@@ -98,3 +161,36 @@ def tensorflow():
     import tensorflow as tf
 
     return tf
+
+
+@pytest.fixture
+def recorded_here(monkeypatch):
+    """A stage called in this process is recorded by this process too, when it ends.
+
+    Calling the fixture records what a `Recorder` has been told until then.
+    """
+    from modelmill.tracking import recorder, runs
+
+    @cache
+    def recording(path):
+        return recorder.Recording(path)
+
+    def advance(stage):
+        with redirect_stderr(io.StringIO()):  # where the recording process has none either
+            return recording(stage._path).advance()
+
+    monkeypatch.setattr(recorder.Recorder, "_ensure_recording", lambda _: None)
+    monkeypatch.setattr(recorder.Recorder, "_answer", advance)
+    monkeypatch.setattr(recorder, "_client", runs.connect)
+    return advance
+
+
+@pytest.fixture
+def in_process(tensorflow, recorded_here, monkeypatch):
+    """Stages may be called in this process, one after another, as if each had just started."""
+    import keras
+
+    def start(seed, *_, **__):
+        keras.utils.set_random_seed(seed)
+
+    monkeypatch.setattr("modelmill.runtime.start", start)

@@ -1,48 +1,75 @@
 """The commands answer help and mistakes at once, in one line, without TensorFlow or MLflow."""
 
+import json
 import shutil
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 from conftest import ROOT
 
 COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
 COMMANDS += ["predict", "fundamentals", "sweep"]
-# Runs a command as `python -m` would, then tells what it imported.
+MISTAKES = {
+    **dict.fromkeys(("download", "preprocess"), "mnits"),
+    **dict.fromkeys(("train", "evaluate", "sample"), "mnist_sofmax"),
+    "sweep": "mnist_mlp_rat",
+}
+# Does what `python -m` does for each command of a list, one after another, in one process.
 SPY = """
-import atexit, runpy, sys
+import contextlib, io, json, os, runpy, sys
 heavy = ("tensorflow", "keras", "mlflow", "matplotlib", "ray", "optuna")
-atexit.register(lambda: print("HEAVY", [name for name in heavy if name in sys.modules]))
-sys.argv = ["x", *sys.argv[2:]]
-sys.path.insert(0, {root!r})
-runpy.run_module("pipelines." + {name!r}, run_name="__main__")
+sys.path.insert(0, os.getcwd())
+answers = []
+for folder, name, *arguments in json.load(sys.stdin):
+    os.chdir(folder)
+    sys.argv = ["x", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            try:
+                runpy.run_module("pipelines." + name, run_name="__main__")
+                code = 0
+            except SystemExit as end:
+                code = end.code or 0
+    imported = [name for name in heavy if name in sys.modules]
+    answers.append([code, out.getvalue(), err.getvalue(), imported])
+print(json.dumps(answers))
 """
 
 
-def run(name, *arguments, cwd=ROOT):
-    spy = SPY.format(root=str(ROOT), name=name)
-    command = [sys.executable, "-c", spy, name, *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+    imported: list[str]  # of what takes seconds
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_helps_without_heavy_imports(name):
-    result = run(name, "--help")
-    assert result.returncode == 0
-    assert f"python -m pipelines.{name}" in result.stdout
-    assert "HEAVY []" in result.stdout
+def ask(*questions):
+    """The answers to commands, each a folder, a name and its arguments."""
+    text = json.dumps([[str(part) for part in question] for question in questions])
+    command = [sys.executable, "-c", SPY]
+    found = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    return [Answer(*answer) for answer in json.loads(found.stdout)]
 
 
-@pytest.mark.parametrize("name", ["download", "preprocess", "train", "evaluate", "sample"])
-def test_an_unknown_name_is_answered_with_the_nearest(name):
-    wanted = "mnits" if name in ("download", "preprocess") else "mnist_sofmax"
-    result = run(name, wanted)
-    assert result.returncode == 2
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("error: ")
-    assert "did you mean 'mnist" in result.stderr
-    assert "HEAVY []" in result.stdout
+def test_help_helps_without_heavy_imports():
+    answers = ask(*((ROOT, name, "--help") for name in COMMANDS))
+    for name, answer in zip(COMMANDS, answers, strict=True):
+        assert answer.code == 0
+        assert f"python -m pipelines.{name}" in answer.out
+        assert answer.imported == [], name
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    answers = ask(*((ROOT, name, wanted) for name, wanted in MISTAKES.items()))
+    for name, answer in zip(MISTAKES, answers, strict=True):
+        assert answer.code == 2
+        assert answer.err.startswith("error: ")
+        assert answer.err.count("\n") == 1
+        assert "did you mean 'mnist" in answer.err
+        assert answer.imported == [], name
 
 
 @pytest.fixture
@@ -56,35 +83,25 @@ def broken(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["download", "train", "evaluate", "results"])
-def test_a_typo_in_params_is_answered_by_name(name, broken):
-    result = run(name, *([] if name == "results" else ["mnist_softmax"]), cwd=broken)
-    assert result.returncode == 2
-    assert result.stderr == (
-        "error: params.yaml: models.mnist_softmax.fit: there is no key 'lerning_rate' here; "
-        "did you mean 'learning_rate'?\n"
-    )
-    assert "HEAVY []" in result.stdout
+def test_a_typo_in_params_is_answered_by_name(broken):
+    commands = [[broken, name, "mnist_softmax"] for name in ("download", "train", "evaluate")]
+    for answer in ask(*commands, [broken, "results"]):
+        assert answer.code == 2
+        assert answer.err == (
+            "error: params.yaml: models.mnist_softmax.fit: there is no key 'lerning_rate' here; "
+            "did you mean 'learning_rate'?\n"
+        )
+        assert answer.imported == []
 
 
 def test_evaluating_what_is_not_trained_says_what_to_run(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    result = run("evaluate", "mnist_softmax", cwd=tmp_path)
-    assert result.returncode == 2
-    assert "dvc repro train@mnist_softmax" in result.stderr
-
-
-def test_an_unknown_sweep_is_answered_with_the_nearest():
-    result = run("sweep", "mnist_mlp_rat")
-    assert result.returncode == 2
-    assert (
-        result.stderr
-        == "error: sweep: there is no 'mnist_mlp_rat'; did you mean 'mnist_mlp_rate'?\n"
-    )
-    assert "HEAVY []" in result.stdout
+    (answer,) = ask([tmp_path, "evaluate", "mnist_softmax"])
+    assert answer.code == 2
+    assert "dvc repro train@mnist_softmax" in answer.err
 
 
 def test_only_a_language_model_writes_text():
-    result = run("sample", "mnist_softmax")
-    assert result.returncode == 2
-    assert "writes no text" in result.stderr
+    (answer,) = ask([ROOT, "sample", "mnist_softmax"])
+    assert answer.code == 2
+    assert "writes no text" in answer.err

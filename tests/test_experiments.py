@@ -1,45 +1,45 @@
 """DVC's experiments and its queue, in a clone: every one becomes a comparable run in MLflow."""
 
 import re
-import sys
 
 import pytest
-from clone import Clone
+from conftest import until
 
-WAIT = """
-import subprocess, sys, time
-for _ in range(240):
-    status = subprocess.run(["dvc", "queue", "status"], capture_output=True, text=True).stdout
-    if "Queued" not in status and "Running" not in status:
-        break
-    time.sleep(0.5)
-print(status)
-sys.exit("Failed" in status)
-"""
+RATE, TARGET = "models.mnist_softmax.fit.learning_rate", "evaluate@mnist_softmax"
+SMOKE = ["-S", "profile=smoke"]
 
 
 @pytest.mark.long
-def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(tmp_path):
-    clone = Clone(tmp_path)
-    target = "evaluate@mnist_softmax"
-    clone.repro(target)
-    clone.commit()
-    rate = "models.mnist_softmax.fit.learning_rate"
-    smoke = ["-S", "profile=smoke"]
-    clone.run("dvc", "exp", "run", *smoke, "-S", f"{rate}=0.3", target)
+def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(seed, tmp_path):
+    clone = seed.copied(tmp_path)
+    clone.run("dvc", "exp", "run", "--name", "tried", *SMOKE, "-S", f"{RATE}=0.3", TARGET)
+    tried = clone.trained("mnist_softmax")
     clone.git("checkout", "-q", ".")
-    sweep = f"{rate}=choice(0.1,0.2)"
-    clone.run("dvc", "exp", "run", "--queue", *smoke, "-S", sweep, target)
+    clone.run("dvc", "checkout", "--force", "--quiet")
+    assert clone.trained("mnist_softmax") == seed.trained("mnist_softmax") != tried
+
+    clone.run("dvc", "exp", "run", "--queue", *SMOKE, "-S", f"{RATE}=choice(0.1,0.2)", TARGET)
     clone.run("dvc", "queue", "start")
-    clone.run(sys.executable, "-c", WAIT)
+
+    def ended():
+        queued = clone.run("dvc", "queue", "status")
+        assert "Failed" not in queued
+        return "Queued" not in queued and "Running" not in queued
+
+    until(ended)
     runs = [run for run in clone.runs() if run["tags"].get("dvc_experiment")]
     assert {run["params"]["fit.learning_rate"] for run in runs} == {"0.1", "0.2", "0.3"}
     assert all("test_accuracy" in run["metrics"] for run in runs)
     names = {run["params"]["fit.learning_rate"]: run["tags"]["dvc_experiment"] for run in runs}
     assert len(set(names.values())) == len(runs) == 3
+    assert names["0.3"] == "tried"
 
     table = clone.run("dvc", "exp", "show", "--csv")
     assert all(name in table for name in names.values())
     difference = clone.run("dvc", "exp", "diff", names["0.1"], names["0.2"])
-    assert f"{rate}" in difference
+    assert RATE in difference
     assert re.search(r"mnist_softmax.json +accuracy", difference)
+
+    clone.run("dvc", "exp", "apply", "tried")
+    assert clone.trained("mnist_softmax") == tried
+    assert re.search(rf"{RATE} +0.5 +0.3", clone.run("dvc", "params", "diff"))

@@ -6,7 +6,6 @@ import math
 import matplotlib.image
 import numpy as np
 import pytest
-from scipy.signal import convolve2d
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 PICTURES = ["activations", "convolution_1d", "convolution_2d", "edges", "lstm"]
@@ -132,6 +131,8 @@ def test_convolution_in_two_dimensions(found):
 @pytest.mark.parametrize("mode", ["full", "same", "valid"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 3), (4, 3), (5, 6)])
 def test_convolution_agrees_with_scipy(tensorflow, mode, size):
+    from scipy.signal import convolve2d
+
     from modelmill.fundamentals import values
 
     rng = np.random.default_rng(0)

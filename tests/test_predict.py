@@ -2,14 +2,11 @@
 
 import dataclasses
 import itertools
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from clone import ROOT, Clone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -208,12 +205,6 @@ def test_what_cannot_be_read_is_named_in_one_line(tmp_path, monkeypatch):
 # --- the command ---------------------------------------------------------------------------
 
 
-def predict(folder, *arguments):
-    command = [sys.executable, "-m", "pipelines.predict", *arguments]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module")
 def house(tmp_path_factory, tensorflow):
     """A repository where softmax regression has learned the made-up digits in MNIST's form."""
@@ -247,13 +238,13 @@ def house(tmp_path_factory, tensorflow):
     return house
 
 
-def test_the_digits_in_files_are_told_apart(house):
+@pytest.mark.usefixtures("in_process")
+def test_the_digits_in_files_are_told_apart(house, capsys):
     labels = [3, 1, 4]
     for index, label in enumerate(labels):
         Image.fromarray(draw(label)).save(house / f"{index}.png")
-    result = predict(house, "mnist_softmax", "0.png", "1.png", "2.png")
-    assert result.returncode == 0, result.stderr
-    header, *lines = (line.split() for line in result.stdout.splitlines())
+    Clone(house).call("predict", "mnist_softmax", "0.png", "1.png", "2.png")
+    header, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
     assert header == ["class", *"0123456789", "image"]
     assert [int(line[0]) for line in lines] == labels
     assert [line[-1] for line in lines] == ["0.png", "1.png", "2.png"]
@@ -263,6 +254,7 @@ def test_the_digits_in_files_are_told_apart(house):
         assert np.argmax(probabilities) == label
 
 
+@pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -271,9 +263,7 @@ def test_the_digits_in_files_are_told_apart(house):
         (["mnist_softmax", "nowhere.png"], "nowhere.png is missing"),
     ],
 )
-def test_what_cannot_be_predicted_is_answered_in_one_line(house, arguments, problem):
-    result = predict(house, *arguments)
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"error: {problem}")
-    assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
+def test_what_cannot_be_predicted_is_answered_in_one_line(house, capsys, arguments, problem):
+    with pytest.raises(ModelmillError, match=rf"^{problem}.*$"):
+        Clone(house).call("predict", *arguments)
+    assert capsys.readouterr().out == ""

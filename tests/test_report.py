@@ -295,5 +295,3 @@ def test_names_and_structure_are_there_for_a_screen_reader(opened):
     assert tab.locator("[role=img]:not([aria-label])").count() == 0
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.textContent") == "Skip to the results"
-    loaded = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-    assert tab.evaluate(loaded) < 5000  # a tenth of it, on a machine with nothing else to do

@@ -3,23 +3,17 @@
 import io
 import json
 import pickle
-import re
-import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import h5py
 import numpy as np
-import psutil
 import pytest
-import requests
-from conftest import ROOT, listening
+from conftest import ROOT
 from PIL import PSDraw
 
 from modelmill import params
@@ -28,9 +22,6 @@ from modelmill.models import Spec, linear
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 from modelmill.trained.digits import read_digit
-
-WAIT = 90  # seconds for a server to start, on a busy machine
-
 
 # --- files that would run something ----------------------------------------------------------
 
@@ -142,44 +133,6 @@ def test_a_picture_is_never_handed_to_another_program(tmp_path, monkeypatch):
         read_digit(tmp_path / "seven.png")
 
 
-# --- servers ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ui(tmp_path):
-    """The command of `make ui` on a database of its own: its process and its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    recipe = re.search(r"^ui:.*\n(?:\t@echo .*\n)\t@(.*)$", (ROOT / "Makefile").read_text(), re.M)
-    command = recipe[1].replace("$(CURDIR)", str(tmp_path))
-    command = command.replace("mlflow ui", f"exec {sys.executable} -m mlflow ui --port {port}")
-    server = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, start_new_session=True)
-    try:
-        for _ in range(WAIT):
-            assert server.poll() is None, "the server ended"
-            try:
-                requests.get(f"http://127.0.0.1:{port}/health", timeout=5)
-                break
-            except requests.ConnectionError:
-                time.sleep(1)
-        yield server, port
-    finally:
-        for process in psutil.Process(server.pid).children(recursive=True):
-            process.send_signal(signal.SIGKILL)
-        server.kill()
-        server.wait()
-
-
-def test_the_ui_listens_here_alone_and_refuses_foreign_hosts(ui):
-    server, port = ui
-    assert listening(server) == {"127.0.0.1"}
-    address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=1"
-    assert requests.get(address, timeout=30).status_code == 200
-    foreign = requests.get(address, headers={"Host": "evil.example"}, timeout=30)
-    assert foreign.status_code == 403
-
-
 # --- the lock --------------------------------------------------------------------------------
 
 ADVISORY = {"id": "PYSEC-1", "affected": [{"package": {"name": "numpy", "ecosystem": "PyPI"}}]}
@@ -214,7 +167,7 @@ def audit(tmp_path):
         else:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         command = [sys.executable, ROOT / ".ci/audit.py", "--lock", lock, "--service", url]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(command, capture_output=True, text=True)
         if advisories is not None:
             server.shutdown()
             server.server_close()
@@ -237,4 +190,4 @@ def test_the_lock_is_audited_or_it_is_said_that_it_is_not(audit, advisories, cod
 
 def test_an_audit_that_breaks_fails(tmp_path):
     command = [sys.executable, ROOT / ".ci/audit.py", "--lock", tmp_path / "nowhere"]
-    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1
+    assert subprocess.run(command, capture_output=True).returncode == 1

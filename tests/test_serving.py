@@ -2,16 +2,13 @@
 
 import json
 import os
-import socket
-import subprocess
 import sys
-import time
 from functools import partial
 
 import numpy as np
 import pytest
 import requests
-from conftest import ROOT, listening
+from conftest import ROOT, listening, serving
 
 from modelmill.datasets import mnist
 from modelmill.files import write_json
@@ -22,7 +19,6 @@ from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
 REFERENCE = Reference(metric="accuracy", goal=0.9, published=None, source="ours")
-WAIT = 90  # seconds for the server to start, on a busy machine
 
 
 @pytest.fixture
@@ -74,35 +70,16 @@ def address(house):
     (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
     assert len(run.outputs.model_outputs) == 1
     assert client.get_model_version_by_alias("m", "current").run_id == run.info.run_id
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "pipelines.serve", "m", "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        wait(f"http://127.0.0.1:{port}", server)
+    command = [sys.executable, "-m", "pipelines.serve", "m", "--port"]
+    with serving(lambda port: [*command, str(port)], "/ping", env=environment) as (server, port):
         assert listening(server) == {"127.0.0.1"}
         yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
-
-
-def wait(address, server):
-    for _ in range(WAIT):
-        assert server.poll() is None, "the server ended"
-        try:
-            if requests.get(f"{address}/ping", timeout=5).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(1)
-    raise AssertionError("the server did not start")
 
 
 def test_a_served_model_answers_with_class_and_probabilities(house, address):
     x = np.load(house / "data/processed/mnist/x.npy")[:3]
-    answer = requests.post(f"{address}/invocations", json={"inputs": x.tolist()}, timeout=60)
+    answer = requests.post(f"{address}/invocations", json={"inputs": x.tolist()})
     assert answer.ok, answer.text
     found = answer.json()["predictions"]
     logits = x.reshape(3, 784) / 255 @ weights(house)
@@ -112,11 +89,11 @@ def test_a_served_model_answers_with_class_and_probabilities(house, address):
         shown = [row[str(digit)] for digit in range(10)]
         np.testing.assert_allclose(shown, probabilities / probabilities.sum(), rtol=1e-3, atol=1e-6)
     # The signature says what the model takes, and anything else is refused.
-    wrong = requests.post(f"{address}/invocations", json={"inputs": [[1, 2], [3, 4]]}, timeout=60)
+    wrong = requests.post(f"{address}/invocations", json={"inputs": [[1, 2], [3, 4]]})
     assert wrong.status_code == 400
     assert "28" in json.dumps(wrong.json())
     # A web page whose own name has been made to lead here (DNS rebinding) gets no answer.
-    foreign = requests.get(f"{address}/ping", headers={"Host": "evil.example"}, timeout=60)
+    foreign = requests.get(f"{address}/ping", headers={"Host": "evil.example"})
     assert foreign.status_code == 400
 
 

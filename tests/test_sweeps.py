@@ -2,12 +2,12 @@
 
 import signal
 import sys
-import time
 
 import pandas as pd
+import psutil
 import pytest
 from clone import Clone
-from conftest import ROOT
+from conftest import ROOT, until
 
 from modelmill.errors import ModelmillError
 from modelmill.params import yaml_data
@@ -31,6 +31,18 @@ space:
   models.mnist_mlp.net.hidden_units: {choice: [[8], [100000000000]]}
   models.mnist_mlp.net.dropout:
     {choice: [0.1], when: {models.mnist_mlp.fit.learning_rate: 0.5}}
+"""
+# A sweep that stands still as soon as its first trial is over.
+STANDING = """
+import os, signal, sys
+from modelmill.sweeps import engine
+from pipelines import run, sweep
+told = engine.Progress.on_trial_complete
+def stop(*arguments, **more):
+    told(*arguments, **more)
+    os.kill(os.getpid(), signal.SIGSTOP)
+engine.Progress.on_trial_complete = stop
+run(sweep.main)
 """
 LONG = """
 sampler: tpe
@@ -150,16 +162,6 @@ class Swept(Clone):
     def sweep(self, *arguments, code=0):
         return self.run(sys.executable, "-m", "pipelines.sweep", *arguments, code=code)
 
-    def start(self, name, **environment):
-        """Begins a sweep, and comes back when its first trial is over."""
-        process = self.started(sys.executable, "-m", "pipelines.sweep", name, **environment)
-        until = time.monotonic() + 120
-        while not self.ended(name):
-            assert process.poll() is None, process.stdout.read()
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        return process
-
     def ended(self, name):
         """When each trial that is over was over, by number."""
         from modelmill.sweeps import study
@@ -179,13 +181,15 @@ class Swept(Clone):
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    clone = Swept(tmp_path_factory.mktemp("sweeps"))
-    clone.repro("preprocess@mnist")
+def clone(seed, tmp_path_factory):
+    clone = Swept(seed.copied(tmp_path_factory.mktemp("sweeps")).path)
+    clone.keep("model", ["mnist_mlp"])
+    clone.compose("profile=smoke")
     return clone
 
 
 @pytest.mark.fault("trials that diverge or lack memory", "reported; the sweep goes on")
+@pytest.mark.usefixtures("in_process")
 def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reproduced(clone):
     clone.declare("failing", FAILING, "2 epochs")
     printed = clone.sweep("failing", "--promote")
@@ -212,7 +216,7 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
     experiment = clone.path / "conf/experiment/failing_best.yaml"
     assert f"learning_rate: {best['fit.learning_rate']}" in experiment.read_text(encoding="utf-8")
     clone.compose("+experiment=failing_best", "profile=smoke")
-    clone.run(sys.executable, "-m", "pipelines.train", "mnist_mlp")
+    clone.call("train", "mnist_mlp")
     history = artifacts.read_history(clone.path / "data/models/mnist_mlp")
     assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
 
@@ -221,13 +225,14 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
 @pytest.mark.fault("SIGKILL of a sweep", "`--resume` repeats no finished trial")
 def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     clone.declare("killed", LONG, "40 epochs")
-    process = clone.start("killed")
-    process.send_signal(signal.SIGSTOP)  # no trial may end while the other sweep starts
+    process = clone.started(sys.executable, "-c", STANDING, "killed")
+    alive = psutil.Process(process.pid)
+    until(lambda: alive.status() == psutil.STATUS_STOPPED, process)
     assert "another process is at work" in clone.sweep("killed", "--fresh", code=2)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     before = clone.ended("killed")
-    assert 1 <= len(before) < 5
+    assert len(before) == 1
     assert "--resume" in clone.sweep("killed", code=2)
     clone.edit("conf/sweep/killed.yaml", "[4, 32]", "[4, 64]")
     assert "sweep.space" in clone.sweep("killed", "--resume", code=2)
@@ -255,11 +260,11 @@ def test_sweeps_and_a_repro_may_run_side_by_side(clone):
     commands = [[*sweep, "left"], [*sweep, "right"], ["dvc", "repro", "train@mnist_mlp"]]
     processes = [clone.started(*command) for command in commands]
     for process in processes:
-        printed, _ = process.communicate(timeout=300)
+        printed, _ = process.communicate()
         assert process.returncode == 0, printed
     for name in ("left", "right"):
         assert list(clone.trials(name).status) == ["finished"] * 5
-    assert "up to date" in clone.run("dvc", "status", "train@mnist_mlp")
+    assert clone.stale("train@mnist_mlp") == set()
 
 
 @pytest.mark.long
@@ -280,9 +285,15 @@ def test_a_node_that_dies_costs_no_trial(clone, monkeypatch):
     )
     try:
         node = cluster.add_node(num_cpus=1)
-        process = clone.start("cluster", RAY_ADDRESS=cluster.address)
+        sweep = [sys.executable, "-m", "pipelines.sweep", "cluster"]
+        process = clone.started(*sweep, RAY_ADDRESS=cluster.address)
+        head = ""
+        for line in process.stdout:
+            head += line
+            if line.startswith("1/5: "):
+                break
         cluster.remove_node(node, allow_graceful=False)
-        printed = process.communicate(timeout=180)[0]
+        printed = head + process.communicate()[0]
         assert process.returncode == 0, printed
     finally:
         cluster.shutdown()
