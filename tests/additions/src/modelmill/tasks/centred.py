@@ -1,0 +1,40 @@
+"""Classification of examples without their running mean, which is a state of the training."""
+
+from functools import partial
+
+from modelmill.models import call
+from modelmill.tasks.classification import (
+    ARRAYS,
+    INPUTS,
+    METRICS,
+    Fit,
+    batches,
+    metrics,
+    score,
+    spec,
+)
+from modelmill.training import supervised
+
+__all__ = ["ARRAYS", "INPUTS", "METRICS", "Fit", "batches", "metrics", "spec"]
+
+STATE = "training"
+
+
+def initial(model, fit):
+    import tensorflow as tf
+
+    return {"mean": tf.zeros([fit.batch_size, 28, 28])}
+
+
+def learn(model, batch, state, fit):
+    return supervised.backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+
+
+def measure(model, batch, state, fit, training=False):
+    import tensorflow as tf
+
+    mean = tf.reduce_mean(state["mean"], 0)
+    logits = call(model, {"x": batch["x"] - mean}, training)
+    now = 0.9 * mean + 0.1 * tf.reduce_mean(batch["x"], 0)
+    kept = tf.ones([tf.shape(state["mean"])[0], 1, 1]) * now
+    return score(logits, batch["y"], fit.loss), {"mean": tf.ensure_shape(kept, state["mean"].shape)}
