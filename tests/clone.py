@@ -13,6 +13,7 @@ from conftest import ROOT
 
 from modelmill.trained import artifacts
 
+ODD = "a b%20c?d#é'日"  # a folder's name that means something else in addresses and in shells
 FILES = [artifacts.CARD, artifacts.HISTORY, artifacts.WEIGHTS, artifacts.SNAPSHOTS]
 
 

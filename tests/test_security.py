@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 import requests
+from clone import ODD
 from conftest import ROOT, listening
 from PIL import PSDraw
 
@@ -141,14 +142,16 @@ def test_a_picture_is_never_handed_to_another_program(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ui(tmp_path):
-    """The command of `make ui` on a database of its own: its process and its port."""
+    """The command of `make ui` in a folder of its own: its process and its port."""
+    folder = tmp_path / ODD
+    folder.mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     recipe = re.search(r"^ui:.*\n(?:\t@echo .*\n)\t@(.*)$", (ROOT / "Makefile").read_text(), re.M)
-    command = recipe[1].replace("$(CURDIR)", str(tmp_path))
+    command = recipe[1].replace("$$", "$")
     command = command.replace("mlflow ui", f"exec {sys.executable} -m mlflow ui --port {port}")
-    server = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, start_new_session=True)
+    server = subprocess.Popen(["sh", "-c", command], cwd=folder, start_new_session=True)
     try:
         for _ in range(WAIT):
             assert server.poll() is None, "the server ended"
@@ -157,6 +160,7 @@ def ui(tmp_path):
                 break
             except requests.ConnectionError:
                 time.sleep(1)
+        assert (folder / "mlflow.db").exists()
         yield server, port
     finally:
         for process in psutil.Process(server.pid).children(recursive=True):

@@ -392,9 +392,114 @@ def test_whichever_call_is_the_first_to_fail_nothing_is_lost_or_doubled(house, m
     assert calls > 10
 
 
+class Death(BaseException):
+    """Of the process that recorded: nothing more is done in it."""
+
+
+class Dying:
+    """A client whose process dies just before, or just after, its server did what a call asks."""
+
+    def __init__(self, calls, after):
+        self.client, self.calls, self.after = runs.connect(), calls, after
+
+    def __getattr__(self, name):
+        def call(*arguments, **more):
+            self.calls -= 1
+            if self.calls < 0 and not self.after:
+                raise Death
+            result = getattr(self.client, name)(*arguments, **more)
+            if self.calls < 0:
+                raise Death
+            return result
+
+        return call
+
+
+def statuses(card):
+    those = [r for r in found(runs.connect()) if r.data.tags["fingerprint"] == card.fingerprint]
+    return sorted(run.info.status for run in those)
+
+
+@pytest.mark.fault(
+    "SIGKILL of the recording process, of the stage, of both, at any event",
+    "one run, finished or killed; none is left running",
+)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("dead", ["recorder", "both", "both, then sync"])
+def test_whoever_dies_when_no_run_is_left_running_or_doubled(house, monkeypatch, after, dead):
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)  # a call for each row
+    monkeypatch.setattr(tracking, "PATIENCE", 0.0)
+    monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    died, calls = True, 0
+    while died:
+        card, died = dataclasses.replace(CARD, fingerprint=f"{calls:032x}"), False
+        train(card)
+        (journal,) = tracking._folder().glob("*.events")
+        if dead != "recorder":
+            *begun, _, _ = journal.read_text().splitlines(keepends=True)  # neither end nor close
+            journal.unlink()
+            journal = journal.with_name(f"{calls}-{gone.pid}.events")
+            journal.write_text("".join(begun))
+        for _ in range(2):  # the one that takes over dies at the same place
+            monkeypatch.setattr(tracking, "_client", partial(Dying, calls, after))
+            try:
+                tracking.Recording(journal).advance()
+            except Death:
+                died = True
+        monkeypatch.setattr(tracking, "_client", runs.connect)
+        if dead == "both, then sync":
+            tracking.settle()
+            assert not journal.exists()
+        else:
+            assert tracking.Recording(journal).advance() == ""
+            journal.unlink()
+        assert statuses(card) == ["FINISHED" if dead == "recorder" else "KILLED"]
+        train(card)
+        (again,) = tracking._folder().glob("*.events")
+        assert tracking.Recording(again).advance() == ""
+        again.unlink()
+        assert statuses(card) == ["FINISHED"] + ["KILLED"] * (dead != "recorder")
+        calls += 1
+    assert calls > 5
+
+
+@pytest.mark.fault("SIGKILL of the recording process", "the next one goes on with the same run")
+def test_a_recording_process_that_is_killed_is_followed_by_another(house, capfd):
+    def kill(_):
+        (process,) = recording_processes(house)
+        process.kill()
+        wait_for(lambda: not recording_processes(house))
+
+    train_while(house, kill).close()
+    assert capfd.readouterr().err == ""
+    (live,) = found(runs.connect())
+    assert live.info.status == "FINISHED"
+    assert completed_by_sync(house).info.run_id == live.info.run_id
+
+
+def test_sync_marks_a_run_that_nobody_records_any_more(house, monkeypatch):
+    client = runs.connect()
+    run_id, _ = runs.begin(client, CARD, "smoke", "A toy", {}, "of a stage that failed")
+    tracking.settle()
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert completed_by_sync(house).info.run_id == run_id
+
+
+def test_a_recording_process_sleeps_until_it_is_told_something(house):
+    with tracking.Recorder() as recorder:
+        recorder.start(CARD, "smoke", "A toy")
+        wait_for(lambda: found(runs.connect()))
+        (process,) = recording_processes(house)
+        before = process.num_ctx_switches().voluntary
+        time.sleep(3)
+        assert process.num_ctx_switches().voluntary - before < 30
+
+
 def refusal():
     try:
-        tracking.require_idle()
+        tracking.settle()
     except ModelmillError as error:
         return str(error)
 
@@ -405,11 +510,23 @@ def test_sync_leaves_a_run_alone_that_is_still_being_recorded(house):
     database.execute("BEGIN EXCLUSIVE")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
     assert subprocess.run([sys.executable, "-c", STAGE], env=environment).returncode == -9
-    wait_for(lambda: "still being recorded" in (refusal() or ""))
+    wait_for(lambda: list(runs.recordings().glob("*/bell")))  # it has begun to listen
+    assert "still being recorded" in refusal()
     database.execute("ROLLBACK")
     database.close()
     wait_for(lambda: not refusal())
     assert [run.info.status for run in found(runs.connect())] == ["KILLED"]
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 99, None])
+def test_a_database_that_is_none_is_one_line(house, monkeypatch, content):
+    (house / "mlflow.db").unlink()
+    if content:
+        (house / "mlflow.db").write_bytes(content)
+    else:
+        (house / "mlflow.db").mkdir()
+    with pytest.raises(ModelmillError, match=r"^.*mlflow\.db: (file is not a|unable to open) data"):
+        runs.connect()
 
 
 def test_a_database_that_another_process_keeps_opening_is_named(house, monkeypatch):
@@ -510,7 +627,7 @@ with tracking.Recorder() as recorder:
 
 @pytest.mark.fault("SIGKILL while a run is recorded", "the run says so")
 def test_a_stage_that_is_killed_leaves_a_run_that_says_so(house):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
     assert subprocess.run([sys.executable, "-c", STAGE], env=environment).returncode == -9
     wait_for(lambda: [run.info.status for run in found(runs.connect())] == ["KILLED"])
     (run,) = found(runs.connect())
@@ -528,10 +645,12 @@ def wait_for(condition):
 def test_many_processes_may_open_a_fresh_database_at_once(house):
     (house / "mlflow.db").unlink()
     script = (
-        "from modelmill.tracking import runs; from test_tracking import CARD;"
-        "runs.create(runs.connect(), CARD, 'smoke', 'A toy', {})"
+        "import dataclasses, os; from modelmill.tracking import runs;"
+        "from test_tracking import CARD;"
+        "card = dataclasses.replace(CARD, fingerprint=str(os.getpid()));"
+        "runs.begin(runs.connect(), card, 'smoke', 'A toy', {}, card.fingerprint)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
     command = [sys.executable, "-c", script]
     processes = [
         subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) for _ in range(8)
