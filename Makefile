@@ -25,7 +25,7 @@ repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
 
 report: setup ## open a page of all there is now: report.html
 	python -m pipelines.report --now report.html
-	@python -m webbrowser -t file://$(CURDIR)/report.html
+	@python -m webbrowser -t "$$(python -c 'from pathlib import Path; print(Path("report.html").absolute().as_uri())')"
 
 results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
 	@python -m pipelines.results --publish
@@ -69,7 +69,7 @@ audit: setup ## the lock against known vulnerabilities, where an advisory servic
 
 ui: setup ## compare runs in the browser
 	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'
-	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri "$$(python -c 'from modelmill.tracking import runs; print(runs.database())')"
 
 sync: setup ## complete MLflow's records from data/
 	python -m pipelines.sync

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from modelmill.files import write_text
-from modelmill.params import yaml_data
+from modelmill.plain_yaml import yaml_data
 from modelmill.report.table import machine
 from modelmill.sweeps import settings, study, table
 from pipelines import run

@@ -26,7 +26,8 @@ from tqdm import tqdm
 from modelmill.datasets.processed import read_meta
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
-from modelmill.params import Model, yaml_data
+from modelmill.params import Model
+from modelmill.plain_yaml import yaml_data
 from modelmill.report.table import insert, machine
 from pipelines import run
 from pipelines.compose import compose

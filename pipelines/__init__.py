@@ -1,5 +1,6 @@
 """The stages of dvc.yaml and the commands around them: thin scripts over `modelmill`."""
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -10,13 +11,26 @@ NOTHING_LEFT = "nothing half-written was left behind"
 
 def run(main: Callable[[], None]) -> None:
     """Runs a command; what the user can put right ends in one line and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal need not know every sign
     try:
         main()
     except ModelmillError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # a disk that is full, a folder that may not be written
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        said = " ".join(str(error).split())
+        if "requested and" in said:  # by NumPy, which does not pass on why
+            said = f"a file could not be written whole, as on a full disk: {said}"
+        print(f"error: {said}", file=sys.stderr)
+        sys.exit(2)
+    except (ImportError, MemoryError) as error:  # of a library, where memory is scarce
+        first: BaseException = error
+        while first.__context__:
+            first = first.__context__
+        said = f"{type(first).__name__} {' '.join(str(first).split()):.300}".strip()
+        print(f"error: {said}: out of memory, or `make setup` was not complete", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         print(f"interrupted: {stop or NOTHING_LEFT}", file=sys.stderr)

@@ -10,11 +10,14 @@ from typing import Any
 
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_json, write_text
-from modelmill.params import parse, read_yaml, yaml_data
+from modelmill.params import parse
+from modelmill.plain_yaml import read_yaml, yaml_data
+from modelmill.schema import check_choice, shown
 from pipelines import run
 
 PARAMS = Path("params.yaml")
 MEMORY = Path(".dvc/tmp/composed.json")  # the overrides that made params.yaml
+MANY = 20  # keys that are stale: more are counted
 
 
 def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
@@ -23,6 +26,8 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
     from hydra import initialize_config_dir
     from omegaconf import OmegaConf
 
+    for path in sorted(conf.rglob("*.yaml")):
+        read_yaml(path)  # Hydra's own reader knows no bounds
     try:
         with initialize_config_dir(str(conf.absolute()), version_base=None):
             config = hydra_compose("config", overrides)
@@ -36,7 +41,7 @@ def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:
     """One line for each key whose value differs, `expected` being what conf/ says."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         for name in {**expected, **actual}:
-            inner = f"{key}.{name}" if key else str(name)
+            inner = f"{key}.{name:.60}" if key else f"{name:.60}"
             if name not in actual:
                 yield f"{inner}: only in conf/"
             elif name not in expected:
@@ -44,7 +49,7 @@ def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:
             else:
                 yield from differences(expected[name], actual[name], inner)
     elif expected != actual:
-        yield f"{key}: conf/ says {expected!r}, params.yaml says {actual!r}"
+        yield f"{key}: conf/ says {shown(expected)}, params.yaml says {shown(actual)}"
 
 
 def remembered() -> list[str] | None:
@@ -70,12 +75,17 @@ def check() -> None:
     if overrides is None and "DVC_EXP_NAME" in os.environ:
         return
     if overrides is None:
-        overrides = [f"profile={actual['profile']}"] if "profile" in actual else []
+        overrides = []
+        if "profile" in actual:
+            profiles = [path.stem for path in Path("conf/profile").glob("*.yaml")]
+            check_choice(f"{PARAMS}: profile", actual["profile"], profiles)
+            overrides = [f"profile={actual['profile']}"]
     stale = list(differences(yaml_data(compose(overrides)), actual))
     if stale:
+        more = [f"and {len(stale) - MANY} more"] * (len(stale) > MANY)
         raise ModelmillError(
             "params.yaml is stale, it is not what conf/ composes to:\n  "
-            + "\n  ".join(stale)
+            + "\n  ".join([*stale[:MANY], *more])
             + f"\nRun: python -m pipelines.compose {shlex.join(overrides)}"
         )
 

@@ -6,6 +6,7 @@ It takes and answers what `mlflow models serve` does, and refuses requests that 
 import argparse
 from pathlib import Path
 
+from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.trained import artifacts
 from pipelines import run
@@ -26,6 +27,9 @@ def main() -> None:
 
     if task not in serving.TASKS:
         raise ModelmillError(f"{name} is a model for {task}: served are {', '.join(serving.TASKS)}")
+    folder = str(repository.root())
+    if runs.tracking_uri() == runs.database() and set(folder) & set("%?#"):
+        raise ModelmillError(f"MLflow loads no model from a folder with %, ? or # in it: {folder}")
     runs.connect()
     import mlflow
     import uvicorn

@@ -6,7 +6,7 @@ from pathlib import Path
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
-from modelmill.params import yaml_data
+from modelmill.plain_yaml import yaml_data
 from modelmill.sweeps import settings
 from pipelines import run
 from pipelines.compose import compose

@@ -20,8 +20,8 @@ def main() -> None:
 
     from modelmill.tracking import recorder, runs
 
-    recorder.require_idle()
     client = runs.connect()
+    recorder.settle()
     from mlflow.exceptions import MlflowException
 
     profile, log_model = params.profile, params.log_models

@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 ROOT = Path(__file__).parent.parent
+ODD = "a b%20c?d#é'日"  # a folder's name that means something else in addresses and in shells
 FILES = ("model.json", "history.csv", "model.weights.h5", "snapshots.npy")
 # What the seed has: two models of different data, task and architecture.
 DATASETS, MODELS = ("mnist", "shakespeare"), ("mnist_softmax", "char_rnn")

@@ -1,13 +1,19 @@
 """The commands answer help and mistakes at once, in one line, without TensorFlow or MLflow."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from conftest import ROOT
+
+import pipelines
 
 COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
 COMMANDS += ["predict", "fundamentals", "sweep"]
@@ -105,3 +111,55 @@ def test_only_a_language_model_writes_text():
     (answer,) = ask([ROOT, "sample", "mnist_softmax"])
     assert answer.code == 2
     assert "writes no text" in answer.err
+
+
+def test_a_sample_that_cannot_be_is_answered_in_one_line():
+    cold, long = ask(
+        [ROOT, "sample", "char_rnn", "--temperature", "1e-40"],
+        [ROOT, "sample", "char_rnn", "--length", str(10**12)],
+    )
+    assert (cold.code, cold.err.count("\n"), long.code, long.err.count("\n")) == (2, 1, 2, 1)
+    assert "temperature: Input should be greater than or equal to 0.001" in cold.err
+    assert "length: Input should be less than or equal to 100000" in long.err
+
+
+def fails(error):
+    """What a command prints that fails with `error` while it handles another."""
+
+    def main():
+        try:
+            raise error
+        except type(error):
+            raise ImportError("Traceback\nof many\nlines") from None
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("main", "said"),
+    [
+        (fails(ImportError("libx.so: failed to map segment")), "ImportError libx.so: failed to"),
+        (fails(MemoryError()), "MemoryError: out of memory"),
+        (
+            partial(np.ones(10**6).tofile, "/dev/full"),
+            "could not be written whole, as on a full disk",
+        ),
+        (partial(Path("/dev/full").write_text, "x"), "No space left on device"),
+    ],
+)
+def test_what_the_machine_lacks_is_one_line(capsys, main, said):
+    with pytest.raises(SystemExit) as ended:
+        pipelines.run(main)
+    errors = capsys.readouterr().err
+    assert (ended.value.code, errors.count("\n")) == (2, 1)
+    assert said in errors
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_need_not_know_every_sign(encoding, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": f"{ROOT}:{ROOT}/src"}
+    command = [sys.executable, "-m", "pipelines.results"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"? 0.9" in result.stdout  # for ≥

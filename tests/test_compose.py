@@ -12,6 +12,7 @@ from dvc.utils.hydra import compose_and_dump
 from modelmill import params
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
+from modelmill.plain_yaml import yaml_data
 from pipelines import compose
 
 
@@ -39,7 +40,7 @@ def edit(house, file, old, new):
 def test_the_committed_params_are_composed_from_conf(monkeypatch):
     monkeypatch.chdir(ROOT)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    profile = params.yaml_data(text)["profile"]
+    profile = yaml_data(text)["profile"]
     assert text == compose.compose([f"profile={profile}"])
 
 
@@ -54,7 +55,7 @@ def test_dvc_composes_the_same_bytes(house, overrides):
 
 @pytest.mark.parametrize("profile", ["quick", "full", "smoke"])
 def test_every_profile_is_valid(house, profile):
-    parsed = params.parse(params.yaml_data(compose.compose([f"profile={profile}"])))
+    parsed = params.parse(yaml_data(compose.compose([f"profile={profile}"])))
     assert parsed.profile == profile
     for model in parsed.models.values():
         assert model.fit.length == model.train_for[profile]
@@ -64,6 +65,24 @@ def test_check_is_content_with_fresh_params_of_any_profile(house):
     for profile in ("quick", "full"):
         write(house, [f"profile={profile}"])
         compose.check()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("log: [" + "[x, [y]], " * 500 + "]", "log: only in params.yaml"),
+        ("synthetic_data: [" + "[x, [y]], " * 500 + "]", "says [['x', [...]], ['x', [...]], "),
+        ("synthetic_data: " + "x" * 5000, "params.yaml says 'xxx"),
+        ("".join(f"key{i}: 1\n" for i in range(5000)), "and 4981 more\n"),
+        ("? " + "x" * 5000 + "\n: 1", "xxx: only in params.yaml"),
+    ],
+)
+def test_check_shows_the_beginning_of_what_is_long(house, lines, said):
+    edit(house, "../params.yaml", "synthetic_data: null", lines)
+    with pytest.raises(ModelmillError) as error:
+        compose.check()
+    assert said in str(error.value)
+    assert len(str(error.value)) < 2000
 
 
 def test_check_names_every_stale_key(house):
@@ -111,7 +130,7 @@ def test_what_we_composed_is_checked_in_an_experiment_too(house, monkeypatch):
 
 def test_broken_yaml_in_conf_is_one_line(house):
     edit(house, "config.yaml", "seed: 1", "seed: [")
-    with pytest.raises(ModelmillError, match=r"^conf: ") as error:
+    with pytest.raises(ModelmillError, match=r"^conf/config\.yaml is not") as error:
         compose.compose([])
     assert "\n" not in str(error.value)
 
@@ -124,7 +143,7 @@ def test_the_readmes_model_works_as_printed(house):
     edit(
         house, "config.yaml", "      - mnist_softmax\n", f"      - mnist_softmax\n      - {name}\n"
     )
-    parsed = params.parse(params.yaml_data(compose.compose([])))
+    parsed = params.parse(yaml_data(compose.compose([])))
     assert parsed.models[name].arch == "linear"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import shutil
 
 import numpy as np
@@ -179,6 +180,9 @@ def test_what_cannot_be_read_is_named_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "text.png").write_text("7", encoding="utf-8")
     (tmp_path / "empty.png").touch()
     (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    levels = np.where(np.eye(50, dtype=bool), np.inf, 0).astype(np.float32)
+    Image.fromarray(levels).save(tmp_path / "infinite.png", "TIFF")
     Image.new("RGB", (50, 50), "ivory").save(tmp_path / "blank.png")
     Image.new("RGBA", (50, 50)).save(tmp_path / "nothing.png")
     Image.new("1", (300, 300)).save(tmp_path / "large.png")
@@ -189,7 +193,9 @@ def test_what_cannot_be_read_is_named_in_one_line(tmp_path, monkeypatch):
         "truncated": "cannot be read: image file is truncated",
         "text": "is not an image",
         "empty": "is not an image",
-        "folder": "cannot be read",
+        "folder": "is not a regular file",
+        "pipe": "is not a regular file",
+        "infinite": "a pixel is no finite number",
         "blank": "no digit to see",
         "nothing": "no digit to see",
         "large": "more than 80,000 pixels",

@@ -16,9 +16,9 @@ import pytest
 from conftest import ROOT
 from PIL import PSDraw
 
-from modelmill import params
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec, linear
+from modelmill.plain_yaml import yaml_data
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 from modelmill.trained.digits import read_digit
@@ -116,7 +116,7 @@ def test_yaml_makes_plain_data_only(tmp_path, tag):
     mark = tmp_path / "executed"
     text = f"seed: !!python/{tag.format(mark)}\n"
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
-    for read in (partial(params.yaml_data, text), partial(compose, [], tmp_path)):
+    for read in (partial(yaml_data, text), partial(compose, [], tmp_path)):
         with pytest.raises(ModelmillError, match="python/"):
             read()
     assert not mark.exists()

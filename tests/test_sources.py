@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import itertools
+import os
 import random
 import shutil
 import tarfile
@@ -366,6 +368,29 @@ def test_a_silent_server_is_given_up(refused, site, monkeypatch, speaks_first):
     error = refused(https())
     done.set()
     assert "timed out" in error or "no answer in time" in error
+
+
+@pytest.mark.fault("a server that drips a byte now and then", "refused; the next source is used")
+def test_a_server_that_drips_is_given_up(refused, site, monkeypatch):
+    done, clock = threading.Event(), itertools.count(step=1000)
+
+    def drip(handler):
+        reply(5, b"b")(handler)
+        done.wait(10)
+
+    site.answers["/b.txt"] = drip
+    monkeypatch.setattr(sources, "SLOWEST", 0.1)  # 2,400 seconds for the first file, 50 for this
+    monkeypatch.setattr(sources, "monotonic", lambda: next(clock))
+    error = refused(https())
+    done.set()
+    assert "b.txt: not here within 85 s: too slow" in error
+
+
+@pytest.mark.fault("a pipe among a mirror's files", "refused; the next source is used")
+def test_a_mirrors_pipe_is_never_waited_for(refused, mirror):
+    (mirror / "b.txt").unlink()
+    os.mkfifo(mirror / "b.txt")
+    assert "b.txt is not a regular file" in refused()
 
 
 def test_a_redirect_is_followed_without_reading_its_body(get, site):

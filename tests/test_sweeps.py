@@ -10,7 +10,7 @@ from clone import Clone
 from conftest import ROOT, until
 
 from modelmill.errors import ModelmillError
-from modelmill.params import yaml_data
+from modelmill.plain_yaml import yaml_data
 from modelmill.schema import validate
 from modelmill.sweeps import promote, settings, state
 from modelmill.trained import artifacts

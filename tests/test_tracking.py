@@ -79,7 +79,7 @@ def train(card=CARD, **changes):
     with tracking.Recorder() as recorder:
         recorder.start(dataclasses.replace(card, **changes), "smoke", "A toy")
         for row in ROWS:
-            recorder.row(row)
+            recorder.lap(None, row)
         recorder.end(seconds=3.5)
 
 
@@ -134,7 +134,7 @@ def test_a_training_that_stops_is_marked(house, exception, status):
     def stop():
         with tracking.Recorder() as recorder:
             recorder.start(CARD, "smoke", "A toy")
-            recorder.row(ROWS[0])
+            recorder.lap(None, ROWS[0])
             raise exception
 
     with pytest.raises(exception):
@@ -340,10 +340,10 @@ def test_a_database_that_fails_in_the_middle_costs_one_line(house, recorded_here
     database = sqlite3.connect(house / "mlflow.db", isolation_level=None)
     with tracking.Recorder() as recorder:
         recorder.start(CARD, "smoke", "A toy")
-        recorder.row(ROWS[0])
+        recorder.lap(None, ROWS[0])
         recorded_here(recorder)
         database.execute("ALTER TABLE metrics RENAME TO away")
-        recorder.row(ROWS[1])
+        recorder.lap(None, ROWS[1])
         recorder.end(seconds=3.5)
     warned_once(capfd)
     database.execute("ALTER TABLE away RENAME TO metrics")
@@ -435,8 +435,103 @@ def test_a_slow_server_does_not_slow_the_training(place, monkeypatch, capfd):
     with tracking.Recorder() as recorder:
         recorder.start(CARD, "smoke", "A toy")
         for _ in range(5000):  # far more than a pipe holds
-            recorder.row(ROWS[0])
+            recorder.lap(None, ROWS[0])
     assert "no answer within 0 s" in warned_once(capfd)
+
+
+# --- deaths ----------------------------------------------------------------------------------
+
+
+class Death(BaseException):
+    """Of the process that recorded: nothing more is done in it."""
+
+
+class Dying:
+    """A client whose process dies just before, or just after, its server did what a call asks."""
+
+    def __init__(self, calls, after):
+        self.client, self.calls, self.after = runs.connect(), calls, after
+
+    def __getattr__(self, name):
+        def call(*arguments, **more):
+            self.calls -= 1
+            if self.calls < 0 and not self.after:
+                raise Death
+            result = getattr(self.client, name)(*arguments, **more)
+            if self.calls < 0:
+                raise Death
+            return result
+
+        return call
+
+
+def statuses_of(card):
+    those = [r for r in found(runs.connect()) if r.data.tags["fingerprint"] == card.fingerprint]
+    return sorted(run.info.status for run in those)
+
+
+@pytest.mark.fault(
+    "SIGKILL of the recording process, of the stage, of both, at any event",
+    "one run, finished or killed; none is left running",
+)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("dead", ["recorder", "both", "both, then sync"])
+def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch, after, dead):
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)  # a call for each row
+    monkeypatch.setattr(tracking, "PATIENCE", 0.0)
+    monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    died, calls = True, 0
+    while died:
+        card, died = dataclasses.replace(CARD, fingerprint=f"{calls:032x}"), False
+        train(card)
+        (journal,) = tracking._folder().glob("*.events")
+        if dead != "recorder":
+            *begun, _, _ = journal.read_text().splitlines(keepends=True)  # neither end nor close
+            journal.unlink()
+            journal = journal.with_name(f"{calls}-{gone.pid}.events")
+            journal.write_text("".join(begun))
+        for _ in range(2):  # the one that takes over dies at the same place
+            monkeypatch.setattr(tracking, "_client", partial(Dying, calls, after))
+            try:
+                tracking.Recording(journal).advance()
+            except Death:
+                died = True
+        monkeypatch.setattr(tracking, "_client", runs.connect)
+        if dead == "both, then sync":
+            tracking.settle()
+            assert not journal.exists()
+        else:
+            assert tracking.Recording(journal).advance() == ""
+            journal.unlink()
+        assert statuses_of(card) == ["FINISHED" if dead == "recorder" else "KILLED"]
+        train(card)
+        (again,) = tracking._folder().glob("*.events")
+        assert tracking.Recording(again).advance() == ""
+        again.unlink()
+        assert statuses_of(card) == ["FINISHED"] + ["KILLED"] * (dead != "recorder")
+        calls += 1
+    assert calls > 5
+
+
+def test_sync_marks_a_run_that_nobody_records_any_more(place):
+    client = runs.connect()
+    run_id, _ = runs.begin(client, CARD, "smoke", "A toy", {}, "of a stage that failed")
+    tracking.settle()
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert completed_by_sync(place).info.run_id == run_id
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 99, None])
+def test_a_database_that_is_none_is_one_line(place, content):
+    (place / "mlflow.db").unlink()
+    if content:
+        (place / "mlflow.db").write_bytes(content)
+    else:
+        (place / "mlflow.db").mkdir()
+    with pytest.raises(ModelmillError, match=r"^.*mlflow\.db: (file is not a|unable to open) data"):
+        runs.connect()
 
 
 # --- by the process that records -------------------------------------------------------------
@@ -448,7 +543,7 @@ from modelmill.tracking import recorder as tracking
 from test_tracking import CARD, ROWS
 with tracking.Recorder() as recorder:
     recorder.start(CARD, "smoke", "A toy")
-    recorder.row(ROWS[0])
+    recorder.lap(None, ROWS[0])
     os.kill(os.getpid(), signal.SIGKILL)
 """
 AT_ONCE = """
@@ -460,7 +555,7 @@ children = []
 for _ in range(8):
     child = os.fork()
     if not child:
-        runs.create(runs.connect(), CARD, "smoke", "A toy", {})
+        runs.begin(runs.connect(), CARD, "smoke", "A toy", {}, str(os.getpid()))
         os._exit(0)
     children.append(child)
 sys.exit(any(os.waitpid(child, 0)[1] for child in children))
@@ -479,7 +574,7 @@ def statuses():
 
 def refusal():
     try:
-        tracking.require_idle()
+        tracking.settle()
     except ModelmillError as error:
         return str(error)
 
@@ -498,6 +593,23 @@ def test_stages_share_one_recording_process(place):
     process.wait()
     train(fingerprint="a" * 32)
     assert len(found(runs.connect())) == 3
+
+
+@pytest.mark.fault("SIGKILL of the recording process", "the next one goes on with the same run")
+def test_a_recording_process_that_is_killed_is_followed_by_another(place, capfd):
+    with tracking.Recorder() as recorder:
+        recorder.start(CARD, "smoke", "A toy")
+        recorder.lap(None, ROWS[0])
+        until(lambda: statuses() == ["RUNNING"])
+        (process,) = recording_processes(place)
+        process.kill()
+        until(lambda: not recording_processes(place))
+        recorder.lap(None, ROWS[1])
+        recorder.end(seconds=3.5)
+    assert capfd.readouterr().err == ""
+    (live,) = found(runs.connect())
+    assert live.info.status == "FINISHED"
+    assert completed_by_sync(place).info.run_id == live.info.run_id
 
 
 @pytest.mark.fault("a locked database", "one warning; the run is complete when it is free again")

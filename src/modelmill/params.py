@@ -16,6 +16,7 @@ from modelmill.datasets.settings import Dataset
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.parts import metrics, part
+from modelmill.plain_yaml import read_yaml
 from modelmill.reference import Reference
 from modelmill.schema import Section, check_choice, validate
 from modelmill.training.settings import Fit, Length
@@ -109,37 +110,8 @@ def parse(value: Any, origin: str = "params.yaml") -> Params:
     return params.model_copy(update={"datasets": datasets, "models": models})
 
 
-def read_yaml(path: Path) -> Any:
-    """The data of a YAML file.
-
-    Raises:
-        ModelmillError: the file is missing or not YAML.
-    """
-    try:
-        return yaml_data(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise ModelmillError(
-            f"{path} is missing: run this from the repository's root, "
-            "after `python -m pipelines.compose`"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ModelmillError(f"{path} is not UTF-8: {error}") from None
-
-
-def yaml_data(text: str, name: str = "YAML") -> Any:
-    """Plain data from YAML 1.2, read as DVC and OmegaConf read it (1e-3 is a number)."""
-    from ruamel.yaml import YAML
-
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except Exception as error:  # of deep nesting, impossible dates and the like it raises anything
-        raise ModelmillError(
-            f"{name} is not valid YAML: {' '.join(str(error).split()):.300}"
-        ) from None
-
-
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
-    where = f"{origin}: datasets.{name}"
+    where = f"{origin}: datasets.{name:.60}"
     _check_name(where, name)
     reader = part("datasets", entry.reader, f"{where}.reader")
     typed: dict[str, Section] = {
@@ -154,7 +126,7 @@ def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
 
 
 def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origin: str) -> Model:
-    where = f"{origin}: models.{name}"
+    where = f"{origin}: models.{name:.60}"
     _check_name(where, name)
     check_choice(f"{where}.dataset", entry.dataset, datasets)
     check_choice(f"{where}.train_for", "full", entry.train_for)  # what goals are set for

@@ -16,6 +16,14 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring = 2, 60
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: the beginning of it where it is long, deep or has many parts."""
+    return _SHORT.repr(value)
+
 
 class Section(BaseModel):
     """A block of params.yaml: unknown keys and wrong types are refused, values are read-only."""
@@ -28,7 +36,7 @@ class Section(BaseModel):
         for key in value if isinstance(value, dict) else ():
             if key not in cls.model_fields:
                 near = _nearest(key, cls.model_fields)
-                raise ValueError(f"there is no key {reprlib.repr(str(key))} here{near}")
+                raise ValueError(f"there is no key {shown(str(key))} here{near}")
         return value
 
 
@@ -41,9 +49,7 @@ def validate(schema: type[S], value: object, where: str, origin: str = "params.y
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
         message = first["msg"].removeprefix("Value error, ")
         found = (
-            ""
-            if isinstance(first["input"], dict | list)
-            else f", found {reprlib.repr(first['input'])}"
+            "" if isinstance(first["input"], dict | list) else f", found {shown(first['input'])}"
         )
         raise ModelmillError(f"{origin}: {key or 'the file'}: {message}{found}") from None
 
@@ -53,7 +59,7 @@ def _path(loc: tuple[int | str, ...], value: Any, kind: str) -> list[str]:
     keys = []
     for key in loc:
         if isinstance(value, list | dict) and (isinstance(value, list) or key in value):
-            keys.append(str(key))
+            keys.append(str(key)[:60])
             value = value[key]  # type: ignore[index]
     return [*keys, str(loc[-1])] if kind == "missing" else keys
 
@@ -67,10 +73,10 @@ def choose(entries: Mapping[str, T], name: str, what: str) -> T:
 def check_choice(what: str, name: str, valid: Iterable[str]) -> None:
     """Raises ModelmillError, naming the nearest valid name, if `name` is none of them."""
     if name not in valid:
-        raise ModelmillError(f"{what}: there is no {reprlib.repr(name)}{_nearest(name, valid)}")
+        raise ModelmillError(f"{what}: there is no {shown(name)}{_nearest(name, valid)}")
 
 
 def _nearest(name: object, valid: Iterable[str]) -> str:
     choices = sorted(valid)
     close = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; choose from {', '.join(choices)}"
+    return f"; did you mean '{close[0]}'?" if close else f"; choose from {', '.join(choices[:100])}"

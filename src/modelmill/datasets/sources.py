@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import IO
 from urllib.parse import urljoin
 
@@ -32,6 +33,7 @@ BLOCK = 1 << 18
 SOURCE_LIMIT = 1 << 26  # bytes of Python source parsed for a literal
 REDIRECTS = 10
 TIMEOUT = (5, 30)  # seconds to connect, and between two answers
+SLOWEST = 10_000  # bytes in a second: a server that is slower is one that falls silent
 CLIENT_TIMEOUT = 300  # seconds for pip or npm as a whole
 MIRROR = "DATASETS_MIRROR"
 
@@ -134,8 +136,11 @@ def _without_credentials(url: str) -> str:
 
 def _copy(source: Path, files: Mapping[str, File], out: Path) -> None:
     for name, file in files.items():
+        path = source / name
+        if path.exists() and not path.is_file():  # to open a pipe is to wait for its other end
+            raise Unavailable(f"{name} is not a regular file")
         try:
-            with (source / name).open("rb") as stream:
+            with path.open("rb") as stream:
                 _save(stream, out / name, file.bytes)
         except OSError as error:
             raise Unavailable(f"{name}: {error.strerror}") from None
@@ -316,13 +321,21 @@ def _save(stream: IO[bytes] | gzip.GzipFile, path: Path, limit: int) -> None:
 
 
 def _copy_stream(stream: IO[bytes] | gzip.GzipFile, target: IO[bytes], limit: int) -> None:
-    """Copies with a progress bar; more than `limit` bytes in `target` are an error."""
+    """Copies with a progress bar; more than `limit` bytes in `target` are an error.
+
+    So are fewer in the time that so many take of a very slow server.
+    """
     from tqdm import tqdm
 
+    seconds = sum(TIMEOUT) + limit / SLOWEST
+    deadline = monotonic() + seconds
     name = Path(target.name).name
     bar = tqdm(total=limit, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
     with bar:
-        while block := stream.read(BLOCK):
+        # What there is, for a whole block may never come.
+        while block := stream.read1(BLOCK):  # type: ignore[union-attr]
+            if monotonic() > deadline:
+                raise Unavailable(f"{name}: not here within {seconds:.0f} s: too slow")
             if target.tell() + len(block) > limit:
                 raise Unavailable(f"{name}: more than the announced {limit:,} bytes")
             target.write(block)

@@ -10,7 +10,7 @@ from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
 from modelmill.files import write_text
 from modelmill.reference import Better
-from modelmill.schema import PositiveFloat, PositiveInt, Section
+from modelmill.schema import Section
 from modelmill.tasks.language_modeling import perplexity, windows_of
 
 METRICS: dict[str, Better] = {"bits_per_token": "lower"}
@@ -22,9 +22,9 @@ class Sample(Section):
     """The text to continue, by how many tokens, and how each is picked (see `generator`)."""
 
     prime: Annotated[str, Field(min_length=1)]
-    length: PositiveInt
+    length: Annotated[int, Field(ge=1, le=100_000)]
     pick: Literal["argmax", "weighted", "weighted-on-space"]
-    temperature: PositiveFloat
+    temperature: Annotated[float, Field(ge=0.001, le=1000)]  # beyond, float32 has no quotients
     seed: Annotated[int, Field(ge=0, lt=2**31)]
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelmill.params import Params, read_yaml
+from modelmill.params import Params
+from modelmill.plain_yaml import read_yaml
 
 UNITS = {"${datasets}": "data sets", "${models}": "models"}
 

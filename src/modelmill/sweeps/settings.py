@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.params import Params, parse, read_yaml
+from modelmill.params import Params, parse
 from modelmill.parts import part
+from modelmill.plain_yaml import read_yaml
 from modelmill.schema import (
     PositiveFloat,
     PositiveInt,

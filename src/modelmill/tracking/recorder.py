@@ -4,7 +4,9 @@ The files are the truth and MLflow is a view of them, so a recording must never 
 a training. A `Recorder` writes what happens to a file; a process of its own (this module's `main`)
 reads such files and carries it to MLflow. It is started while TensorFlow is imported, and stays
 for the next stages until there has been nothing to record for a while: MLflow is imported once for
-a whole pipeline. What could not be recorded, and what DVC took from its cache, is made good from
+a whole pipeline. Such a file is a journal: whoever finds one whose recording process has died, the
+next one or ``sync``, carries it out from its beginning, and what MLflow has already stays as it is.
+What could not be recorded, and what DVC took from its cache, is made good from
 the results by ``python -m pipelines.sync``.
 """
 
@@ -12,6 +14,7 @@ import gc
 import hashlib
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -39,9 +42,10 @@ if TYPE_CHECKING:
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 IDLE_SECONDS = 10.0
 FLUSH_SECONDS = 1.0
-POLL_SECONDS = 0.02
+ANSWER_SECONDS = 0.02  # between two looks for the answer
+ALIVE_SECONDS = 1.0  # between two looks whether a stage that tells nothing is alive
 LATER = "`python -m pipelines.sync` completes the recording later"
-EVENTS, ANSWER = ".events", ".answer"
+EVENTS, ANSWER, BELL = ".events", ".answer", "bell"
 
 
 class Recorder(Observer):
@@ -56,7 +60,7 @@ class Recorder(Observer):
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{time.time_ns()}-{os.getpid()}{EVENTS}"
         self._file = self._path.open("w", encoding="utf-8")
-        self._send("open", root=str(Path.cwd()), origin=runs.origin())
+        self._send("open", root=str(Path.cwd()), origin=runs.origin(), server=_here())
         self._process: subprocess.Popen[bytes] | None = None
         self._ensure_recording()
         return self
@@ -94,6 +98,12 @@ class Recorder(Observer):
     def _send(self, what: str, **content: Any) -> None:
         self._file.write(json.dumps({"what": what, **content}) + "\n")
         self._file.flush()
+        with suppress(OSError):  # nobody listens yet, or has heard it ring thousands of times
+            bell = os.open(self._path.parent / BELL, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(bell, b"\0")
+            finally:
+                os.close(bell)
 
     def _ensure_recording(self) -> None:
         """Starts the recording process if there is none."""
@@ -119,7 +129,7 @@ class Recorder(Observer):
             if time.monotonic() > deadline:
                 return f"no answer within {PATIENCE:.0f} s"
             self._ensure_recording()  # it may just have ended
-            time.sleep(POLL_SECONDS)
+            time.sleep(ANSWER_SECONDS)
         problem = answer.read_text(encoding="utf-8")
         answer.unlink()
         return problem
@@ -141,24 +151,29 @@ def _lock(folder: Path, timeout: float) -> "BaseFileLock":
     return FileLock(folder / "lock", timeout=timeout)
 
 
-def require_idle() -> None:
-    """Makes sure that nothing is on its way to MLflow of stages that are over.
+def settle() -> None:
+    """Makes sure that MLflow has been told all of the stages that are over, whoever died when.
 
     Raises:
-        ModelmillError: a recording process has not come to the end of one.
+        ModelmillError: a recording process has not come to the end of one, or MLflow fails.
     """
     from filelock import Timeout
 
     for path in runs.recordings().glob(f"*/*{EVENTS}"):
-        if _is_alive(_writer(path)):
+        if _is_alive(_writer(path)) or _server(path) not in (None, _here()):
             continue
         try:
-            with _lock(path.parent, timeout=0):
-                pass  # nobody is at work on it
+            with _lock(path.parent, timeout=0):  # nobody is at work on it
+                problem = Recording(path).advance() if path.exists() else ""
         except Timeout:
             raise ModelmillError(
                 "MLflow is slow: a stage that has ended is still being recorded; try again later"
             ) from None
+        if problem:
+            raise ModelmillError(f"MLflow: {problem}; try again later")
+        path.unlink(missing_ok=True)
+    if not any(map(_is_alive, map(_writer, runs.recordings().glob(f"*/*{EVENTS}")))):
+        runs.close_left(_client())
 
 
 # --- in the recording process --------------------------------------------------------------
@@ -170,6 +185,7 @@ def main(folder: Path) -> None:
         for answer in folder.glob(f"*{ANSWER}"):
             if not _is_alive(_writer(answer)):  # it no longer waited
                 answer.unlink()
+        bell = _bell(folder)
         recordings: dict[Path, Recording] = {}
         last = time.monotonic()
         while time.monotonic() - last < IDLE_SECONDS:
@@ -179,10 +195,18 @@ def main(folder: Path) -> None:
                 problem = recordings[path].advance()
                 if recordings[path].ended:
                     del recordings[path]
-                    path.unlink()
                     write_text(path.with_suffix(ANSWER), problem)
+                    path.unlink()
                 last = time.monotonic()
-            time.sleep(POLL_SECONDS)
+            if select.select([bell], [], [], ALIVE_SECONDS)[0]:
+                os.read(bell, 1 << 16)
+
+
+def _bell(folder: Path) -> int:
+    """What the stages ring, as a file to wait for: looking again and again would cost them time."""
+    with suppress(FileExistsError):
+        os.mkfifo(folder / BELL)
+    return os.open(folder / BELL, os.O_RDWR | os.O_NONBLOCK)
 
 
 class Recording:
@@ -194,12 +218,14 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         self.ended = False
+        self._name = path.stem
         self._file, self._line = path.open(encoding="utf-8"), ""
         self._writer = _writer(path)
         self._card: Card
         self._run_id: str | None = None
         self._rows: list[Row] = []
         self._logged = 0  # of the rows
+        self._known: runs.Points = ()
         self._flushed = time.monotonic()
 
     def advance(self) -> str:
@@ -221,15 +247,19 @@ class Recording:
             return runs.without_credentials(kind + str(error).splitlines()[0])
         return ""
 
-    def _open(self, root: str, origin: dict[str, str]) -> None:
+    def _open(self, root: str, origin: dict[str, str], **_: str) -> None:
         self._root, self._origin = Path(root), origin
         self._client = _client()
 
     def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
         self._card = Card(**card)
         # The same training again gives the same bytes: its run is there already.
-        if not runs.find(self._client, self._card):
-            self._run_id = runs.create(self._client, self._card, profile, about, self._origin)
+        if runs.find(self._client, self._card):
+            runs.unfinished_file(self._card).unlink(missing_ok=True)
+        else:
+            self._run_id, self._known = runs.begin(
+                self._client, self._card, profile, about, self._origin, self._name
+            )
 
     def _row(self, row: Row) -> None:
         self._rows.append(row)
@@ -239,19 +269,14 @@ class Recording:
     def _end(self, seconds: float) -> None:
         self._flush()
         if self._run_id:
-            self._client.log_metric(self._run_id, "train_seconds", seconds)
-            runs.finish(self._client, self._run_id, self._card, self._rows)
-            self._ended()
+            runs.finish(self._client, self._card, self._run_id, self._rows, train_seconds=seconds)
+            self._run_id = None
 
     def _stop(self, status: str) -> None:
         self._flush()
         if self._run_id:
-            self._client.set_terminated(self._run_id, status)
-            self._ended()
-
-    def _ended(self) -> None:
-        runs.unfinished_file(self._card).unlink(missing_ok=True)
-        self._run_id = None
+            runs.end(self._client, self._card, self._run_id, status)
+            self._run_id = None
 
     def _complete(self, name: str, reference: dict[str, Any], **about: Any) -> None:
         register = "dvc_experiment" not in self._origin
@@ -265,7 +290,7 @@ class Recording:
     def _flush(self) -> None:
         if self._run_id:
             new = self._rows[self._logged :]
-            runs.log_history(self._client, self._run_id, new)
+            runs.log_history(self._client, self._run_id, new, self._known)
         self._logged, self._flushed = len(self._rows), time.monotonic()
 
 
@@ -277,6 +302,18 @@ def _client() -> "MlflowClient":
     gc.freeze()
     gc.enable()
     return client
+
+
+def _here() -> str:
+    """The tracking server or database, as it may be written down."""
+    return runs.without_credentials(os.environ.get("MLFLOW_TRACKING_URI") or str(repository.root()))
+
+
+def _server(path: Path) -> str | None:
+    """What a journal is for, None if it does not say: its stage died as it began."""
+    with path.open(encoding="utf-8") as file, suppress(ValueError):
+        return json.loads(file.readline()).get("server")
+    return None
 
 
 def _writer(path: Path) -> int:

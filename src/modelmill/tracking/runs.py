@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +24,44 @@ from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 LOCK_SECONDS = 120.0
-SQLITE = "sqlite:///"
 NOTE = "mlflow.note.content"
+RECORDING = "recording"  # a tag: the same in a run that is taken up as in the one that was begun
 KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
 
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, or a SQLite database at the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{repository.root()}/mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or database()
+
+
+def database() -> str:
+    """The address of the database at the repository's root, whatever its folder is called."""
+    from sqlalchemy.engine import URL
+
+    path = repository.root() / "mlflow.db"
+    # With its driver's name, MLflow does not take the rest, as it is encoded, for a path to make.
+    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a SQLite database, None if `uri` is no such address."""
+    from sqlalchemy.engine import make_url
+
+    name = make_url(uri).database if uri.startswith("sqlite") else None
+    return Path(name).absolute() if name else None
+
+
+def _require_usable(path: Path) -> None:
+    """Raises ModelmillError for a file that MLflow would try to open again and again."""
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise ModelmillError(f"{path}: {error}") from None
 
 
 def without_credentials(text: str) -> str:
@@ -55,16 +85,19 @@ def connect() -> "MlflowClient":
     logging.getLogger("alembic").setLevel(logging.ERROR)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     lock = repository.root() / "mlflow.db.lock"
     try:
         with FileLock(lock, timeout=LOCK_SECONDS):
+            if path := _database(tracking_uri()):
+                _require_usable(path)
             client = MlflowClient(tracking_uri())
             client.search_experiments(max_results=1)
     except Timeout:
         problem = f"{lock}: another process has had it for {LOCK_SECONDS:.0f} s; try again later"
         raise ModelmillError(problem) from None
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
         raise ModelmillError(without_credentials(problem)) from None
     return client
@@ -80,10 +113,44 @@ def find(client: "MlflowClient", card: Card) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def create(
+Points = Collection[tuple[str, int]]
+
+
+def begin(
+    client: "MlflowClient",
+    card: Card,
+    profile: str,
+    about: str,
+    origin: Mapping[str, str],
+    recording: str,
+) -> tuple[str, Points]:
+    """The run of a training, with its parameters, tags and data set: it goes on if it was begun.
+
+    Args:
+        recording: what identifies this attempt, unless there is one that was broken off.
+
+    Returns:
+        The run's id, and the names and steps of what it holds already.
+    """
+    path = unfinished_file(card)
+    if path.exists():
+        recording = path.read_text(encoding="utf-8")
+    else:
+        write_text(path, recording)  # before there is a run that nobody would know of
+    if begun := _begun(client, [experiment(client, card.settings["dataset"])], recording):
+        run_id = begun[0].info.run_id
+        client.update_run(run_id, "RUNNING")
+    else:
+        run_id = _create(client, card, profile, about, {**origin, RECORDING: recording})
+    _describe(client, run_id, card)
+    names = begun[0].data.metrics if begun else ()
+    points = {name: client.get_metric_history(run_id, name) for name in names}
+    return run_id, {(name, point.step) for name in names for point in points[name]}
+
+
+def _create(
     client: "MlflowClient", card: Card, profile: str, about: str, origin: Mapping[str, str]
 ) -> str:
-    """A new run with the training's parameters, tags and data set; returns its id."""
     name, dataset = card.settings["model"], card.settings["dataset"]
     tags = {
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
@@ -92,10 +159,7 @@ def create(
         **origin,
     }
     tags[NOTE] = summary.note(name, about, tags)
-    run_id = client.create_run(experiment(client, dataset), tags=tags, run_name=name).info.run_id
-    write_text(unfinished_file(card), run_id)
-    _describe(client, run_id, card)
-    return run_id
+    return client.create_run(experiment(client, dataset), tags=tags, run_name=name).info.run_id
 
 
 def _describe(client: "MlflowClient", run_id: str, card: Card) -> None:
@@ -121,7 +185,7 @@ def log_history(
     client: "MlflowClient",
     run_id: str,
     rows: Iterable[Row],
-    known: Collection[tuple[str, int]] = (),
+    known: Points = (),
 ) -> None:
     """Logs rows of a training's history as metrics by step, but for the `known` names and steps."""
     values = [
@@ -133,12 +197,38 @@ def log_history(
     _log(client, run_id, values)
 
 
-def finish(client: "MlflowClient", run_id: str, card: Card, rows: Sequence[Row]) -> None:
-    """Ends the run of a training with its best and its final metrics; `rows` are its history."""
+def finish(
+    client: "MlflowClient", card: Card, run_id: str, rows: Sequence[Row], **others: float
+) -> None:
+    """Ends the run of a training with its best, its final and `others` of its metrics.
+
+    Args:
+        rows: its history.
+    """
     better = metrics(card.settings["task"])
     points = [summary.rounded(row) for row in rows]
-    _log_once(client, run_id, summary.best_and_final(points, better))
-    client.set_terminated(run_id, "FINISHED")
+    _log_once(client, run_id, {**others, **summary.best_and_final(points, better)})
+    end(client, card, run_id, "FINISHED")
+
+
+def end(client: "MlflowClient", card: Card, run_id: str, status: str) -> None:
+    """The training of a run is over, and MLflow knows all of it."""
+    client.set_terminated(run_id, status)
+    unfinished_file(card).unlink(missing_ok=True)
+
+
+def close_left(client: "MlflowClient") -> None:
+    """Marks the runs as killed that nobody records any more; they are gone on with if need be."""
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    for path in recordings().glob("*.run"):
+        for run in _begun(client, experiments, path.read_text(encoding="utf-8")):
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _begun(client: "MlflowClient", experiments: list[str], recording: str) -> "list[Run]":
+    """The run that was begun by a recording, if this tracking server has it still."""
+    return client.search_runs(experiments, f"tags.{RECORDING} = '{recording}'", max_results=1)
 
 
 def _log_once(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
@@ -189,16 +279,10 @@ def record(
     missing = run_id is None
     if run_id is None:
         rows = artifacts.read_history(folder).to_dict("records")
-        known: set[tuple[str, int]] = set()
-        if run_id := _unfinished(client, card):
-            _describe(client, run_id, card)
-            for key in rows[0]:
-                known |= {(key, point.step) for point in client.get_metric_history(run_id, key)}
-        else:
-            run_id = create(client, card, profile, about, {"recorded_by": "sync"})
+        origin = {"recorded_by": "sync"}
+        run_id, known = begin(client, card, profile, about, origin, f"sync-{time.time_ns()}")
         log_history(client, run_id, rows, known)
-        finish(client, run_id, card, rows)
-        unfinished_file(card).unlink(missing_ok=True)
+        finish(client, card, run_id, rows)
     evaluation = artifacts.read_evaluation(root / "data", card)
     if evaluation is None:
         return missing
@@ -234,25 +318,8 @@ def recordings() -> Path:
 
 
 def unfinished_file(card: Card) -> Path:
-    """Holds the id of a training's run until MLflow has been told of its end."""
+    """Holds the tag of a training's run from before it is made until MLflow knows of its end."""
     return recordings() / f"{card.fingerprint}.run"
-
-
-def _unfinished(client: "MlflowClient", card: Card) -> str | None:
-    """The id of the run whose recording was broken off, if this tracking server has it still."""
-    from mlflow.exceptions import MlflowException
-
-    path = unfinished_file(card)
-    if not path.exists():
-        return None
-    run_id = path.read_text(encoding="utf-8")
-    try:
-        info = client.get_run(run_id).info
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-    return run_id if info.lifecycle_stage == "active" else None
 
 
 def experiment(client: "MlflowClient", name: str) -> str:
@@ -261,9 +328,8 @@ def experiment(client: "MlflowClient", name: str) -> str:
 
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
-    uri = tracking_uri()
-    local = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else None
-    location = (local.absolute() / "mlartifacts" / name).as_uri() if local else None
+    path = _database(tracking_uri())
+    location = (path.parent / "mlartifacts" / name).as_uri() if path else None
     try:
         return client.create_experiment(name, location, {"mlflow.experimentKind": KIND})
     except MlflowException:  # another process was quicker

@@ -32,6 +32,8 @@ def read_digit(path: Path) -> np.ndarray:
     Raises:
         ModelmillError: the file is missing, damaged, no image, too large, or shows no digit.
     """
+    if path.exists() and not path.is_file():  # to open a pipe is to wait for its other end
+        raise ModelmillError(f"{path} is not a regular file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -130,6 +132,8 @@ def _grey(image: Image.Image) -> np.ndarray:
     """The lightness of the pixels, uint8 or, of 16-bit images, uint16 [height, width]."""
     if image.mode[0] in "IF":  # more than eight bits, of which scanners use as many as they like
         levels = np.asarray(image, np.float64).clip(0)
+        if not np.isfinite(levels).all():
+            raise ValueError("a pixel is no finite number")
         return (levels / max(levels.max(), 1e-9) * 0xFFFF).astype(np.uint16)
     if not image.has_transparency_data:
         return np.asarray(image.convert("L"))
