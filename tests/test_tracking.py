@@ -547,7 +547,7 @@ with tracking.Recorder() as recorder:
     os.kill(os.getpid(), signal.SIGKILL)
 """
 AT_ONCE = """
-import os, sys
+import dataclasses, os, sys
 import mlflow.store.tracking.sqlalchemy_store
 from modelmill.tracking import runs
 from test_tracking import CARD
@@ -555,7 +555,8 @@ children = []
 for _ in range(8):
     child = os.fork()
     if not child:
-        runs.begin(runs.connect(), CARD, "smoke", "A toy", {}, str(os.getpid()))
+        card = dataclasses.replace(CARD, fingerprint=f"{os.getpid():032x}")
+        runs.begin(runs.connect(), card, "smoke", "A toy", {}, card.fingerprint)
         os._exit(0)
     children.append(child)
 sys.exit(any(os.waitpid(child, 0)[1] for child in children))
@@ -627,7 +628,8 @@ def test_a_locked_database_costs_one_line(place, monkeypatch, capfd):
 def test_sync_leaves_a_run_alone_that_is_still_being_recorded(place):
     with FileLock(place / "mlflow.db.lock"):
         killed_stage()
-        until(lambda: "still being recorded" in (refusal() or ""))
+        until(lambda: list(runs.recordings().glob("*/bell")))  # it is recorded
+        assert "still being recorded" in refusal()
     until(lambda: not refusal())
     assert statuses() == ["KILLED"]
 

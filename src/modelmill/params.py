@@ -64,7 +64,8 @@ class Model(Section):
                 f"models.{name}: task '{self.task}' on data set '{self.dataset}': {error}"
             ) from None
         try:
-            arch.check(self.net, spec)
+            if hasattr(arch, "check"):
+                arch.check(self.net, spec)
         except ModelmillError as error:
             raise ModelmillError(f"models.{name}: architecture '{self.arch}' {error}") from None
         return spec

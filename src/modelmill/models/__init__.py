@@ -1,11 +1,11 @@
 """One module per architecture.
 
 Each has `INPUTS`, the names of what its models take; `Net`, the typed keys of `net` in its conf
-file; ``check(net, spec)``, which raises ModelmillError if it cannot be built for such data; and
-``build(net, spec)``, which returns a keras.Model with the inputs of `spec`, by name, and
-`spec.outputs` outputs (logits for classes and tokens). TensorFlow is imported inside `build`, so
-that what does not suit is answered without waiting for it. A model that carries a state has inputs
-and outputs of the same name for it, and returns its outputs as a dict.
+file; and ``build(net, spec)``, which returns a keras.Model with the inputs of `spec`, by name, and
+`spec.outputs` outputs (logits for classes and tokens). One that not all data suit also has
+``check(net, spec)``, which raises ModelmillError for those. TensorFlow is imported inside `build`,
+so that what does not suit is answered without waiting for it. A model that carries a state has
+inputs and outputs of the same name for it, and returns its outputs as a dict.
 """
 
 from collections.abc import Mapping

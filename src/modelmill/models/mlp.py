@@ -25,10 +25,6 @@ class Net(Section):
     bias_initializer: Initializer = ZERO
 
 
-def check(net: Net, spec: Spec) -> None:
-    """Takes examples of any shape."""
-
-
 def build(net: Net, spec: Spec) -> "keras.Model":
     """Inputs of any shape, flattened -> logits."""
     import keras

@@ -28,10 +28,6 @@ class Net(Section):
     bias_initializer: Initializer = ZERO
 
 
-def check(net: Net, spec: Spec) -> None:
-    """Takes windows of any length."""
-
-
 def build(net: Net, spec: Spec) -> "keras.Model":
     """Tokens [batch, steps] and state_0, ... -> logits [batch, steps, vocabulary] and the same."""
     import keras

@@ -10,10 +10,6 @@ class Net(Section):
     units: PositiveInt
 
 
-def check(net, spec):
-    """Takes inputs of any shape."""
-
-
 def build(net, spec):
     import keras
 
