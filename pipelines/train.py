@@ -37,7 +37,7 @@ def main() -> None:
         training = Training(name, entry, spec, data, params.seed)
         card = artifacts.card(settings, spec, data.digest, training.model)
         recorder.start(card, params.profile, entry.about)
-        checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.fingerprint)
+        checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.continued)
         training.resume(checkpoints.newest())
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)

@@ -1,8 +1,12 @@
 """An interrupted training goes on as if nothing had happened, whatever happened."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +17,10 @@ from hypothesis import strategies as st
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.models import recurrent_lm
+from modelmill.models import Spec, recurrent_lm
 from modelmill.schema import validate
 from modelmill.tasks import language_modeling
+from modelmill.trained.artifacts import Card
 from modelmill.training import checkpoints as module
 from modelmill.training.checkpoints import Checkpoint, Checkpoints
 
@@ -133,9 +138,11 @@ def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
 
 @pytest.mark.fault("a checkpoint at the end of a lap", "the next run ends with the same bytes")
 @pytest.mark.parametrize("step", [7, 14, 15, 56], ids=["lap", "epoch's lap", "within", "last"])
+@pytest.mark.parametrize("terminal", [False, True], ids=["log", "terminal"])
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
-def test_a_training_goes_on_from_wherever_it_was_stopped(tmp_path, step, capsys, monkeypatch):
-    """In a log, where the rate of what has gone on so far is computed, as on a terminal."""
+def test_a_training_goes_on_from_wherever_it_was_stopped(
+    tmp_path, step, terminal, capsys, monkeypatch
+):
     from modelmill.training import progress
 
     class Stopping(Checkpoints):
@@ -144,6 +151,7 @@ def test_a_training_goes_on_from_wherever_it_was_stopped(tmp_path, step, capsys,
             super().called(training, metrics)
 
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     with monkeypatch.context() as patch:
         patch.setattr(f"{__name__}.Checkpoints", Stopping)
         with pytest.raises(KeyboardInterrupt, match=f"step {step} is saved"):
@@ -238,3 +246,28 @@ def test_what_nobody_came_back_to_for_long_is_removed_when_a_training_ends(tmp_p
         os.utime(tmp_path / name, (moment, moment))
     Checkpoints(tmp_path / "a/done").remove()
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")] == ["b/young"]
+
+
+def test_a_checkpoint_is_not_continued_under_other_numerics():
+    card = Card({"model": "m"}, Spec.examples((1,), 1), "d", "f", 1, {"instructions": "avx2 fma"})
+    other = replace(card, numerics={"instructions": "avx2 fma avx512f"})
+    assert card.continued != other.continued
+    assert card.continued == replace(card, kept=7).continued
+
+
+@pytest.mark.fault("~/.keras/keras.json, variables of oneDNN and XLA", "fixed, or written down")
+def test_settings_from_outside_do_not_change_what_is_trained(tmp_path):
+    settings = {"image_data_format": "channels_first", "floatx": "float16"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    script = (
+        "import json; from modelmill import runtime; runtime.start(1); import keras;"
+        "print(json.dumps([keras.config.image_data_format(), keras.config.floatx(),"
+        " runtime.numerics()]))"
+    )
+    environment = os.environ | {"KERAS_HOME": str(tmp_path), "TF_ENABLE_ONEDNN_OPTS": "0"}
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    layout, kind, numerics = json.loads(found.stdout)
+    assert (layout, kind) == ("channels_last", "float32")
+    assert numerics["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert numerics["instructions"]

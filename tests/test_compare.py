@@ -61,7 +61,7 @@ def recorded(tmp_path_factory):
 def ui(recorded):
     """The command of `make ui`: its process and its port."""
     recipe = re.search(r"^ui:.*\n(?:\t@echo .*\n)\t@(.*)$", (ROOT / "Makefile").read_text(), re.M)
-    command = recipe[1].replace("$(CURDIR)", str(recorded[0]))
+    command = recipe[1].replace("$$", "$").replace("$(python ", f"$({sys.executable} ")
 
     def at(port):
         ours = f"exec {sys.executable} -m mlflow ui --workers 1 --port {port}"

@@ -13,7 +13,7 @@ from modelmill.trained import artifacts
 
 # From the ground up; a folder imports from its own line and from those above it.
 LINES = [
-    {"errors", "files", "schema", "parts", "runtime", "repository", "reference"},
+    {"errors", "files", "schema", "plain_yaml", "parts", "runtime", "repository", "reference"},
     {"datasets"},
     {"layers", "models"},
     {"training"},

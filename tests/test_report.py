@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -60,13 +61,11 @@ def _run(everything, data, name, number):
     figures.mkdir(parents=True)
     keys = {"dataset", "task", "arch", "net", "fit"}
     settings = {"model": name, "seed": everything.seed, **entry.model_dump(include=keys)}
-    card = {"settings": settings, "spec": {"inputs": [1], "outputs": 1}}
-    card |= {"data": "d", "fingerprint": name, "parameters": 10**number}
-    (model / artifacts.CARD).write_text(json.dumps(card), encoding="utf-8")
+    card = Card(settings, Spec.examples((1,), 1), "d", name, 10**number)
+    (model / artifacts.CARD).write_text(json.dumps(asdict(card)), encoding="utf-8")
     _history(5000 if name == "line_sgd" else 20).to_csv(model / artifacts.HISTORY, index=False)
     metrics = {entry.reference.metric: 0.5 + number / 100}
-    read = Card(settings, Spec.examples((1,), 1), "d", name, 1)
-    artifacts.save_evaluation(figures, read, entry.eval.model_dump(), metrics)
+    artifacts.save_evaluation(figures, card, entry.eval.model_dump(), metrics)
     write_json(data / "metrics" / f"{name}.json", metrics)
     size = (1440, 1080) if name == "mnist_softmax" else (120, 90)
     for picture in ("confusion", "curves"):

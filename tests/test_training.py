@@ -16,6 +16,7 @@ from modelmill.models import Spec, linear, recurrent_lm
 from modelmill.schema import validate
 from modelmill.tasks import classification, language_modeling, reconstruction, regression
 from modelmill.training import settings as schema
+from modelmill.training import supervised
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 ZERO = {"name": "constant", "value": 0.0}
@@ -340,7 +341,7 @@ def test_a_reconstruction_is_held_against_its_input():
 
     spec = reconstruction.spec({"input_shape": [2, 3]}, make_fit(reconstruction))
     assert spec == Spec.examples((2, 3), 6)
-    score = reconstruction.score(tf.fill([4, 2, 3], 0.5), tf.zeros([4, 2, 3]))
+    score = supervised.squared_error(tf.fill([4, 2, 3], 0.5), tf.zeros([4, 2, 3]))
     np.testing.assert_allclose(score.sums, [4 * 6 * 0.25])
     assert score.predictions == 4
 

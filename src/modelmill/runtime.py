@@ -2,9 +2,11 @@
 
 import gc
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,10 @@ SAFE_XLA = "--xla_cpu_experimental_ynn_fusion_type="
 
 # Keras imports these if it finds them, for features not used here: 2 of the 4 seconds it takes.
 UNUSED_BY_KERAS = ("sklearn", "pandas", "matplotlib")
+
+# What else decides how numbers are rounded: instructions of the processor, and variables.
+INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
+VARIABLES = ("ONEDNN", "TF_ENABLE_ONEDNN", "TF_XLA", "XLA_FLAGS", "TF_CPU", "NVIDIA_TF32")
 
 
 @contextmanager
@@ -70,12 +76,16 @@ def start(
         precision: of large products; bfloat16 is only faster on processors that know it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["XLA_FLAGS"] = f"{SAFE_XLA} {os.environ.get('XLA_FLAGS', '')}"
+    if SAFE_XLA not in (flags := os.environ.get("XLA_FLAGS", "")):
+        os.environ["XLA_FLAGS"] = f"{SAFE_XLA} {flags}".strip()
     with _quiet(), _uncollected(), _hidden(UNUSED_BY_KERAS):
         import keras
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # Whatever ~/.keras/keras.json says.
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
     cores = cores or _cores()
     tf.config.threading.set_inter_op_parallelism_threads(min(shards or 1, cores))
     tf.config.threading.set_intra_op_parallelism_threads(_threads(shards, cores))
@@ -83,6 +93,18 @@ def start(
         tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def numerics() -> dict[str, str]:
+    """What the bytes of a training depend on beside its settings, data and code."""
+    info = Path("/proc/cpuinfo")
+    known = info.read_text(encoding="utf-8") if info.is_file() else platform.machine()
+    words = set(known.split())
+    return {
+        "tensorflow": version("tensorflow"),
+        "instructions": " ".join(name for name in INSTRUCTIONS if name in words),
+        **{key: os.environ[key] for key in sorted(os.environ) if key.startswith(VARIABLES)},
+    }
 
 
 def _threads(shards: int | None, cores: int) -> int:

@@ -10,14 +10,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelmill import models
+from modelmill import models, runtime
 from modelmill.errors import ModelmillError
 from modelmill.files import json_text, write_json
 from modelmill.models import Input, Spec
@@ -43,6 +43,7 @@ class Card:
         data: digest of the prepared data.
         fingerprint: of all of the above and of the code that trained.
         parameters: number of trained values.
+        numerics: what rounded its numbers, as `runtime.numerics` has it.
         kept: the step after which it had the weights that were kept.
     """
 
@@ -51,12 +52,20 @@ class Card:
     data: str
     fingerprint: str
     parameters: int
+    numerics: dict[str, str] = field(default_factory=dict)
     kept: int = 0
+
+    @property
+    def continued(self) -> str:
+        """Hex digest that two trainings share if the one may go on from where the other stopped."""
+        content = [self.fingerprint, self.numerics]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") -> Card:
     """The card of a model about to be trained on data with that digest."""
-    return Card(settings, spec, data, fingerprint(settings, data), model.count_params())
+    made_from = fingerprint(settings, data)
+    return Card(settings, spec, data, made_from, model.count_params(), runtime.numerics())
 
 
 def fingerprint(settings: Mapping[str, Any], data: str) -> str:
