@@ -5,7 +5,6 @@ needs, and `batch` in the graph for each.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -15,19 +14,6 @@ from modelmill.errors import ModelmillError
 from modelmill.training.task import Tensors
 
 Change = Callable[[Tensors, tf.Tensor], Tensors]  # of a batch, with a seed int32 [2] of its own
-
-
-class Batches(Protocol):
-    """One pass over the data is `steps` batches."""
-
-    steps: int
-    signature: tf.TensorSpec
-
-    def load(self, epoch: int, first: int, count: int) -> tf.Tensor:
-        """What `batch` needs for batches `first` to `first + count` of a pass."""
-
-    def batch(self, loaded: tf.Tensor, index: tf.Tensor) -> Tensors:
-        """Inputs and targets, by name, of the batch `index` places after the first one loaded."""
 
 
 class Examples:

@@ -17,10 +17,9 @@ import tensorflow as tf
 from modelmill.errors import ModelmillError
 from modelmill.reference import Better
 from modelmill.training import optimizers
-from modelmill.training.batches import Batches
 from modelmill.training.schedules import learning_rates
 from modelmill.training.settings import Fit, Stop
-from modelmill.training.task import Score, Task, Tensors
+from modelmill.training.task import Batches, Score, Task, Tensors
 
 CALL_SECONDS = 0.7
 REMEDY = "try a smaller fit.learning_rate, or fit.clip_norm"

@@ -12,10 +12,22 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from modelmill.datasets.processed import Processed
-    from modelmill.training.batches import Batches
 
 Tensors: TypeAlias = "dict[str, tf.Tensor]"  # by name, the batch along the first axis
 Gradient: TypeAlias = "tf.Tensor | tf.IndexedSlices"
+
+
+class Batches(Protocol):
+    """One pass over the data is `steps` batches."""
+
+    steps: int
+    signature: "tf.TensorSpec"
+
+    def load(self, epoch: int, first: int, count: int) -> "tf.Tensor":
+        """What `batch` needs for batches `first` to `first + count` of a pass."""
+
+    def batch(self, loaded: "tf.Tensor", index: "tf.Tensor") -> Tensors:
+        """Inputs and targets, by name, of the batch `index` places after the first one loaded."""
 
 
 class Score(NamedTuple):
@@ -67,7 +79,7 @@ class Task(Protocol):
             ModelmillError: its arrays have shapes that the task has no use for.
         """
 
-    def batches(self, data: "Processed", split: str, fit: Any, seed: int) -> "Batches":
+    def batches(self, data: "Processed", split: str, fit: Any, seed: int) -> Batches:
         """Batches to learn from if `split` is train, else to measure on: all of it, in order."""
 
     def initial(self, model: "keras.Model", fit: Any) -> Tensors:
