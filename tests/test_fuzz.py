@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from modelmill import params
-from modelmill.datasets import iris, line, mnist, processed, ptb, text
+from modelmill.datasets import iris, line, mnist, processed, ptb, ratings, text
 from modelmill.datasets.mnist import FONT
 from modelmill.errors import ModelmillError
 from modelmill.plain_yaml import read_yaml, yaml_data
@@ -264,6 +264,33 @@ def test_points(data):
     if found:
         assert np.isfinite(found.splits["train"]["x"]).all()
         assert np.isfinite(found.splits["train"]["y"]).all()
+
+
+STARS = b"user_id:token\titem_id:token\trating:float\n" + b"".join(
+    b"%d\t%d\t%d\n" % (user, item, 1 + (user + item) % 5) for user in (3, 12) for item in (1, 2, 3)
+)
+FILMS = b"item_id\tmovie_title\trelease_year\tclass\n" + b"".join(
+    b"%d\tFilm %d\t%d\tDrama War\n" % (item, item, 1990 + item) for item in (1, 2, 3)
+)
+
+
+@pytest.mark.fault("damaged ratings", PROMISE)
+@given(damaged(STARS) | st.just(STARS), damaged(FILMS) | st.just(FILMS))
+def test_ratings(given, films):
+    options = ratings.Options(
+        stars=5,
+        folds=3,
+        fold=1,
+        shuffle_within="all",
+        validation_fraction=0.3,
+        split_seed=1,
+    )
+    found = prepared(ratings, {ratings.RATINGS: given, ratings.ITEMS: films}, options)
+    if found:
+        values = [part["rating"] for part in found.splits.values()]
+        assert set(np.concatenate(values)) <= set(range(1, 6))
+        assert max(part["user"].max() for part in found.splits.values()) < found.meta["users"]
+        assert max(part["item"].max() for part in found.splits.values()) < found.meta["items"]
 
 
 # --- prepared data ---------------------------------------------------------------------------
