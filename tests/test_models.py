@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from modelmill import params
-from modelmill.models import Spec, autoencoder, convnet, linear, mlp, row_recurrent
+from modelmill.models import Input, Spec, autoencoder, convnet, linear, mlp, row_recurrent
 from modelmill.parts import PACKAGE, part
 from modelmill.tasks.language_modeling import windows_of
 from modelmill.trained import artifacts
@@ -19,6 +19,7 @@ SPECS = {
     "line_offset": Spec.examples((1,), 1),
     "line_origin": Spec.examples((1,), 1),
     "mnist": Spec.examples((28, 28), 10),
+    "movielens": Spec({"user": Input((), 943), "item": Input((), 1_682)}, 1),
     "ptb": windows_of(20, 10_000),
     "shakespeare": windows_of(50, 65),
 }
@@ -38,6 +39,7 @@ PARAMETERS = {
     "mnist_denoising_autoencoder": 784 * 500 + 500 + 784,
     "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
     "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
+    "movielens_mf": 1 + (943 + 1_682) * (1 + 100),
 }
 NORMAL = {"name": "normal", "stddev": 0.5}
 
