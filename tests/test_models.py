@@ -93,7 +93,9 @@ def test_tied_weights_are_saved_once_and_come_back(tmp_path):
     net = {"hidden_units": [3, 2], "tied": True, "initializer": NORMAL}
     spec = Spec.examples((2, 2), 4)
     model = build(autoencoder, net, spec)
-    settings = {"model": "m", "arch": "autoencoder", "net": net}
+    settings = {"model": "m", "seed": 1, "dataset": "d", "task": "reconstruction"}
+    fit = {"length": "1 steps", "batch_size": 1, "learning_rate": 0.1}
+    settings |= {"arch": "autoencoder", "net": net, "fit": fit | {"optimizer": {"name": "sgd"}}}
     artifacts.save(
         tmp_path, model, Card(settings, spec, "", "", 1), [{"step": 1}], np.zeros((0, 1))
     )

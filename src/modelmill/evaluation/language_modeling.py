@@ -68,7 +68,7 @@ def _show_learning(job: Job, writer: "Writer") -> None:
     from modelmill.trained import artifacts
 
     fit, unit = job.card.settings["fit"], job.data.meta["unit"]
-    history = artifacts.read_history(job.folder)
+    history = artifacts.read_history(job.folder, "perplexity")
     per_step = fit["batch_size"] * fit["num_steps"]
     path = job.figures / "perplexity.png"
     curves.perplexity(history, per_step, unit, job.name, path)
