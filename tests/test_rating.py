@@ -140,7 +140,10 @@ def test_only_rows_of_a_batch_have_gradients():
 def test_an_evaluation_by_hand(tmp_path):
     """Of three held-out ratings; what is predicted beyond the scale counts as its end."""
     model = made(mean=6.0)
-    settings = {"model": "toy", "arch": "factorization", "net": NET | {"mean": 6.0}}
+    settings = {"model": "toy", "seed": 1, "dataset": "toy", "task": "rating"}
+    settings |= {"arch": "factorization", "net": NET | {"mean": 6.0}}
+    settings["fit"] = {"length": "1 step", "batch_size": 2, "optimizer": {"name": "sgd"}}
+    settings["fit"]["learning_rate"] = 0.1
     card = Card(settings, SPEC, "", "", 0)
     artifacts.save(tmp_path, model, card, [{"step": 1}], np.zeros((0, 1)))
     job = Job(tmp_path, card, data(tmp_path), tmp_path)

@@ -102,7 +102,6 @@ def test_a_served_model_answers_with_class_and_probabilities(house, address):
         assert answer.status_code == 400
         reason = answer.json()["message"]
         assert f"{shown} is none of the whole numbers from 0 to 255 that m takes" in reason
-        assert "\n" not in reason
     # A web page whose own name has been made to lead here (DNS rebinding) gets no answer.
     foreign = requests.get(f"{address}/ping", headers={"Host": "evil.example"})
     assert foreign.status_code == 400
