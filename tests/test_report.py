@@ -140,7 +140,7 @@ def test_a_verdict_has_its_colour_and_a_part_of_the_schedule_has_none(page):
 def test_pictures_are_made_small_and_curves_are_drawn_anew(root):
     (figure,) = content.figures(root / "data/figures/mnist_softmax", "")
     assert (figure.title, figure.width, figure.height) == ("confusion", 1000, 750)
-    assert content.figures(root / "nowhere") == []
+    assert content.figures(root / "nowhere", "") == []
 
 
 def test_long_histories_are_thinned_and_keep_their_last_lap():
