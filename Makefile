@@ -69,7 +69,7 @@ audit: setup ## the lock against known vulnerabilities, where an advisory servic
 
 ui: setup ## compare runs in the browser
 	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'
-	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri "$$(python -c 'from modelmill.tracking import runs; print(runs.database())')"
+	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri "$$(python -c 'from modelmill.tracking import store; print(store.database())')"
 
 sync: setup ## complete MLflow's records from data/
 	python -m pipelines.sync

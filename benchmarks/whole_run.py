@@ -25,7 +25,7 @@ from pipelines import run
 REPORT, README = Path("docs/results/times.json"), Path("README.md")
 BETWEEN = "between stages"
 TRAINING = (
-    "from modelmill.tracking import runs; c = runs.connect(); print('SECONDS', sum("
+    "from modelmill.tracking import store; c = store.connect(); print('SECONDS', sum("
     "r.data.metrics.get('train_seconds', 0) for e in c.search_experiments() "
     "for r in c.search_runs([e.experiment_id])))"
 )

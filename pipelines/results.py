@@ -36,11 +36,11 @@ def main() -> None:
             "run `make repro PROFILE=full`"
         )
 
-    from modelmill.tracking import runs
+    from modelmill.tracking import runs, store
 
     if changed := repository.uncommitted():
         raise ModelmillError(f"commit first, so that the results have a commit: {changed}")
-    client = runs.connect()
+    client = store.connect()
 
     def seconds(card: Card) -> float | None:
         return runs.train_seconds(client, card)

@@ -22,28 +22,28 @@ def main() -> None:
     name = arguments.model
     task = artifacts.read_card(Path("data/models", name)).settings["task"]
 
-    from modelmill.tracking import registry, runs
+    from modelmill.tracking import registry, store
     from modelmill.trained import serving
 
     if task not in serving.TASKS:
         raise ModelmillError(f"{name} is a model for {task}: served are {', '.join(serving.TASKS)}")
     folder = str(repository.root())
-    if runs.tracking_uri() == runs.database() and set(folder) & set("%?#"):
+    if store.tracking_uri() == store.database() and set(folder) & set("%?#"):
         raise ModelmillError(f"MLflow loads no model from a folder with %, ? or # in it: {folder}")
-    runs.connect()
+    store.connect()
     import mlflow
     import uvicorn
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import scoring_server
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    mlflow.set_tracking_uri(runs.tracking_uri())
+    mlflow.set_tracking_uri(store.tracking_uri())
     try:
         model = mlflow.pyfunc.load_model(f"models:/{name}@{registry.CURRENT}")
     except MlflowException as error:
         raise ModelmillError(
             f"MLflow gives no current version of {name}, which `make sync` completes: "
-            f"{runs.without_credentials(str(error).splitlines()[0])}"
+            f"{store.without_credentials(str(error).splitlines()[0])}"
         ) from None
     app = scoring_server.init(model)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)

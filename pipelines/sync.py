@@ -18,10 +18,10 @@ def main() -> None:
     trained = [name for name in params.models if Path("data/models", name, CARD).is_file()]
     entries = {name: choose(params.models, name, "models") for name in names or trained}
 
-    from modelmill.tracking import recorder, runs
+    from modelmill.tracking import recording, runs, store
 
-    client = runs.connect()
-    recorder.settle()
+    client = store.connect()
+    recording.settle()
     from mlflow.exceptions import MlflowException
 
     profile, log_model = params.profile, params.log_models
@@ -33,7 +33,7 @@ def main() -> None:
                 client, Path(), name, profile, about, reference, log_model, register=True
             )
         except MlflowException as error:
-            problem = runs.without_credentials(str(error).splitlines()[0])
+            problem = store.without_credentials(str(error).splitlines()[0])
             raise ModelmillError(f"MLflow, recording {name}: {problem}; try again later") from None
         except ModelmillError as error:  # which says what makes its files anew
             damaged.append(str(error))

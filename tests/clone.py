@@ -155,10 +155,10 @@ class Clone:
 
     def runs(self) -> list[dict]:
         """Every MLflow run of the repository's database: tags, params and metrics."""
-        from modelmill.tracking import runs
+        from modelmill.tracking import store
 
         with self.here():
-            client = runs.connect()
+            client = store.connect()
             experiments = [found.experiment_id for found in client.search_experiments()]
             found = [run for number in experiments for run in client.search_runs([number])]
         keys = ("tags", "params", "metrics")

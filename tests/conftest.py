@@ -169,19 +169,19 @@ def recorded_here(monkeypatch):
 
     Calling the fixture records what a `Recorder` has been told until then.
     """
-    from modelmill.tracking import recorder, runs
+    from modelmill.tracking import recorder, recording, store
 
     @cache
-    def recording(path):
-        return recorder.Recording(path)
+    def carried(path):
+        return recording.Recording(path)
 
     def advance(stage):
         with redirect_stderr(io.StringIO()):  # where the recording process has none either
-            return recording(stage._path).advance()
+            return carried(stage._path).advance()
 
     monkeypatch.setattr(recorder.Recorder, "_ensure_recording", lambda _: None)
     monkeypatch.setattr(recorder.Recorder, "_answer", advance)
-    monkeypatch.setattr(recorder, "_client", runs.connect)
+    monkeypatch.setattr(recording, "_client", store.connect)
     return advance
 
 

@@ -25,7 +25,7 @@ def hook(event, arguments):
     if os.fstat(counter).st_size == fatal:
         os.killpg(0, signal.SIGKILL)
 
-if root and "modelmill.tracking.recorder" not in sys.orig_argv:  # it lives longer than a command
+if root and "modelmill.tracking.recording" not in sys.orig_argv:  # it lives longer than a command
     counter = os.open(os.environ["DEATH_COUNTER"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sys.addaudithook(hook)
 """

@@ -13,7 +13,7 @@ from conftest import ROOT, listening, serving
 from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
-from modelmill.tracking import runs
+from modelmill.tracking import runs, store
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
@@ -47,7 +47,7 @@ def record(root, name, batch_size, rate):
     (model / artifacts.HISTORY).write_text("\n".join(lines), encoding="utf-8")
     artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 1 - rate})
     write_json(root / "data/metrics" / f"{name}.json", {"accuracy": 1 - rate})
-    client = runs.connect()
+    client = store.connect()
     runs.record(client, root, name, "quick", EVIL, REFERENCE, False, True)
     run_id = runs.find(client, card)
     return f"#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}", run_id

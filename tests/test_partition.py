@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from modelmill.evaluation.partition import Rbm, exact_log_z, free_energy
+from modelmill.evaluation.measures.partition import Rbm, exact_log_z, free_energy
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -54,7 +54,7 @@ def test_more_hidden_units_than_can_be_enumerated_are_refused():
 
 
 def test_the_base_model_has_the_pixels_frequencies():
-    from modelmill.evaluation import partition
+    from modelmill.evaluation.measures import partition
 
     x = np.array([[0, 1], [0, 1], [1, 1]], np.uint8)
     base = partition.base_bias(x)
@@ -63,7 +63,7 @@ def test_the_base_model_has_the_pixels_frequencies():
 
 def test_of_a_model_without_weights_log_z_is_known_and_found_exactly():
     """Every chain has the same weight: log Z is that of the base model, to the last digit."""
-    from modelmill.evaluation import partition
+    from modelmill.evaluation.measures import partition
 
     base = np.array([-2, 0, 3], np.float32)
     rbm = Rbm(np.zeros((3, 4), np.float32), base, np.zeros(4, np.float32))
@@ -76,7 +76,7 @@ def test_of_a_model_without_weights_log_z_is_known_and_found_exactly():
 
 
 def test_temperatures_are_those_of_the_paper():
-    from modelmill.evaluation import partition
+    from modelmill.evaluation.measures import partition
 
     betas = partition.temperatures()
     assert len(betas) == 14_501
@@ -88,7 +88,7 @@ def test_temperatures_are_those_of_the_paper():
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_forward_and_reverse_estimates_bracket_the_exact_log_z(seed):
-    from modelmill.evaluation import partition
+    from modelmill.evaluation.measures import partition
 
     rbm = random_rbm(30, 12, seed=seed)
     exact, samples = exact_log_z(rbm), exact_samples(rbm, 100, seed)
@@ -104,7 +104,7 @@ def test_forward_and_reverse_estimates_bracket_the_exact_log_z(seed):
 
 
 def test_one_seed_gives_one_estimate_and_another_another():
-    from modelmill.evaluation import partition
+    from modelmill.evaluation.measures import partition
 
     rbm, base = random_rbm(8, 5), np.zeros(8, np.float32)
     betas = partition.temperatures({0.0: 20})
@@ -115,7 +115,7 @@ def test_one_seed_gives_one_estimate_and_another_another():
 
 def test_with_too_few_temperatures_the_two_estimates_say_so():
     """The forward one is too low and the reverse one too high, on average over seeds."""
-    from modelmill.evaluation import partition
+    from modelmill.evaluation.measures import partition
 
     rbm = random_rbm(20, 12, 1.5)
     exact, base = exact_log_z(rbm), np.zeros(20, np.float32)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.evaluation import baselines, ranking
+from modelmill.evaluation.measures import baselines, ranking
 
 # Three users of six items; the last has nothing relevant and does not count.
 SCORES = np.array([[6, 5, 4, 3, 2, 1], [1, 2, 3, 3, 9, 8], [1, 2, 3, 4, 5, 6]], np.float32)

@@ -182,7 +182,7 @@ def test_biases_are_of_the_training_ratings_alone(tmp_path, monkeypatch):
     columns["rating"][4:] = 6 - columns["rating"][4:]
     turned = Job(tmp_path, job.card, Processed(tmp_path, META, columns), tmp_path)
     after = rating.evaluate(turned, rating.Eval(split="test"))
-    from modelmill.evaluation.baselines import fit_biases
+    from modelmill.evaluation.measures.baselines import fit_biases
 
     user, item, stars = np.array(RATINGS[:4]).T
     fitted = fit_biases(user, item, stars, 3, 4)

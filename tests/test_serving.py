@@ -14,7 +14,7 @@ from modelmill.datasets import mnist
 from modelmill.files import write_json
 from modelmill.models import Spec, linear
 from modelmill.reference import Reference
-from modelmill.tracking import runs
+from modelmill.tracking import runs, store
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
@@ -61,7 +61,7 @@ def house(tmp_path, monkeypatch, tensorflow):
 @pytest.fixture
 def address(house):
     """Where the logged model is served."""
-    client = runs.connect()
+    client = store.connect()
     record = partial(runs.record, client, house, "m", "quick", "A toy", REFERENCE)
     assert record(log_model=False, register=True)
     assert not record(log_model=False, register=True)

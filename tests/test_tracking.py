@@ -24,7 +24,7 @@ from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
 from modelmill.tracking import recorder as tracking
-from modelmill.tracking import runs
+from modelmill.tracking import recording, runs, store
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
@@ -58,7 +58,7 @@ def database(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(path))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        runs.connect()
+        store.connect()
     return path / "mlflow.db"
 
 
@@ -108,7 +108,7 @@ def found(client):
 
 def test_a_training_is_recorded_with_all_that_identifies_it(house):
     train()
-    client = runs.connect()
+    client = store.connect()
     (run,) = found(client)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "toy"
@@ -129,7 +129,7 @@ def test_the_same_training_again_is_the_same_run(house):
     train()
     train()
     train(fingerprint="e" * 32)
-    assert len(found(runs.connect())) == 2
+    assert len(found(store.connect())) == 2
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_training_that_stops_is_marked(house, exception, status):
 
     with pytest.raises(exception):
         stop()
-    (run,) = found(runs.connect())
+    (run,) = found(store.connect())
     assert run.info.status == status
     assert run.data.metrics["loss"] == 2.0
 
@@ -152,7 +152,7 @@ def test_a_training_that_stops_is_marked(house, exception, status):
 def test_a_training_that_was_killed_is_marked(house):
     with tracking.Recorder() as recorder:
         recorder.start(CARD, "smoke", "A toy")
-    (run,) = found(runs.connect())
+    (run,) = found(store.connect())
     assert run.info.status == "KILLED"
 
 
@@ -161,7 +161,7 @@ def test_evaluation_completes_the_run_of_its_training(house):
     write_files(house)
     with tracking.Recorder() as recorder:
         recorder.complete("toy", "smoke", "A toy", REFERENCE, False)
-    client = runs.connect()
+    client = store.connect()
     (run,) = found(client)
     assert run.data.metrics["test_loss"] == 0.25
     assert run.data.tags["evaluated_on"] == "train"
@@ -172,7 +172,7 @@ def test_evaluation_completes_the_run_of_its_training(house):
 @pytest.mark.fault("MLflow's database is lost", "`sync` makes it good, once")
 def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
     write_files(house)
-    client = runs.connect()
+    client = store.connect()
     assert runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     assert not runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     (run,) = found(client)
@@ -185,7 +185,7 @@ def test_a_lost_database_is_made_good_from_the_files_and_only_once(house):
 def test_a_run_made_good_later_is_the_one_that_was_recorded_live(house):
     train()
     write_files(house)
-    client = runs.connect()
+    client = store.connect()
     runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     (live,) = found(client)
     client.delete_run(live.info.run_id)
@@ -203,7 +203,7 @@ def test_a_run_made_good_later_is_the_one_that_was_recorded_live(house):
 
 def test_curves_can_be_drawn_by_epochs_and_by_examples(house):
     train()
-    client = runs.connect()
+    client = store.connect()
     (run,) = found(client)
     for name, expected in [("epoch", [0.5, 1.0]), ("examples", [10, 20])]:
         points = client.get_metric_history(run.info.run_id, name)
@@ -212,7 +212,7 @@ def test_curves_can_be_drawn_by_epochs_and_by_examples(house):
 
 def test_the_note_says_what_a_run_is_held_against_and_how_to_have_it_again(house):
     write_files(house)
-    client = runs.connect()
+    client = store.connect()
     evil = "<script>alert(1)</script> 3 < 4"
     runs.record(client, house, "toy", "smoke", evil, REFERENCE, False, True)
     (run,) = found(client)
@@ -226,13 +226,13 @@ def test_the_note_says_what_a_run_is_held_against_and_how_to_have_it_again(house
 
 def test_a_note_of_an_experiment_says_how_to_apply_it(house):
     train()
-    (run,) = found(runs.connect())
+    (run,) = found(store.connect())
     assert "dvc exp apply wise-owl" in run.data.tags[runs.NOTE]
 
 
 def test_what_a_person_wrote_into_a_note_stays(house):
     write_files(house)
-    client = runs.connect()
+    client = store.connect()
     train()
     (run,) = found(client)
     client.set_tag(run.info.run_id, runs.NOTE, "my own words")
@@ -242,13 +242,13 @@ def test_what_a_person_wrote_into_a_note_stays(house):
 
 def test_a_run_has_the_short_commit_to_filter_by(house):
     train()
-    (run,) = found(runs.connect())
+    (run,) = found(store.connect())
     assert "git" not in run.data.tags  # no repository, no commit
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
     train(fingerprint="e" * 32)
-    run = found(runs.connect())[0]
+    run = found(store.connect())[0]
     assert run.data.tags["git_commit"].startswith(run.data.tags["git"])
     assert f"git checkout {run.data.tags['git']}" not in run.data.tags[runs.NOTE]  # an experiment
 
@@ -256,7 +256,7 @@ def test_a_run_has_the_short_commit_to_filter_by(house):
 def test_an_evaluation_of_another_training_is_not_mistaken_for_this_ones(house):
     write_files(house, dataclasses.replace(CARD, fingerprint="e" * 32))
     (house / "data/models/toy" / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(CARD)))
-    client = runs.connect()
+    client = store.connect()
     runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     (run,) = found(client)
     assert "test_loss" not in run.data.metrics
@@ -280,7 +280,7 @@ def test_credentials_in_an_address_are_never_shown(house, monkeypatch, capfd):
     assert "http://127.0.0.1:9" in warning
     assert "secret" not in warning
     with pytest.raises(ModelmillError) as refused:
-        runs.connect()
+        store.connect()
     assert "secret" not in str(refused.value)
 
 
@@ -307,7 +307,7 @@ def broken_server():
 def completed_by_sync(house, card=CARD):
     """The one run of a training once `sync` has made good, twice, what MLflow missed."""
     write_files(house, card)
-    client = runs.connect()
+    client = store.connect()
     added = [
         runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
         for _ in range(2)
@@ -353,7 +353,7 @@ def test_a_database_that_fails_in_the_middle_costs_one_line(house, recorded_here
     warned_once(capfd)
     database.execute("ALTER TABLE away RENAME TO metrics")
     database.close()
-    (live,) = found(runs.connect())
+    (live,) = found(store.connect())
     assert live.info.status == "FAILED"
     assert completed_by_sync(house).info.run_id == live.info.run_id
 
@@ -362,7 +362,7 @@ class Failing:
     """A client whose server answers errors after so many calls."""
 
     def __init__(self, calls):
-        self.client, self.calls = runs.connect(), calls
+        self.client, self.calls = store.connect(), calls
 
     def __getattr__(self, name):
         def call(*arguments, **more):
@@ -380,12 +380,12 @@ class Failing:
 def test_whichever_call_is_the_first_to_fail_nothing_is_lost_or_doubled(house, monkeypatch, capfd):
     from mlflow.exceptions import MlflowException
 
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)  # a call for each row
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)  # a call for each row
     problem, calls = "500", 0
     while problem:
         card = dataclasses.replace(CARD, fingerprint=f"{calls:032x}")
         write_files(house, card)
-        monkeypatch.setattr(tracking, "_client", partial(Failing, calls))
+        monkeypatch.setattr(recording, "_client", partial(Failing, calls))
         train(card)
         problem = capfd.readouterr().err
         assert problem == "" or "MlflowException: 500" in problem
@@ -398,12 +398,12 @@ def test_whichever_call_is_the_first_to_fail_nothing_is_lost_or_doubled(house, m
 
 
 def test_a_database_that_another_process_keeps_opening_is_named(house, monkeypatch):
-    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.0)
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.0)
     with (
         FileLock(house / "mlflow.db.lock"),
         pytest.raises(ModelmillError, match=r"mlflow\.db\.lock: another process"),
     ):
-        runs.connect()
+        store.connect()
 
 
 def test_sync_says_in_one_line_what_failed(house, monkeypatch):
@@ -455,7 +455,7 @@ class Dying:
     """A client whose process dies just before, or just after, its server did what a call asks."""
 
     def __init__(self, calls, after):
-        self.client, self.calls, self.after = runs.connect(), calls, after
+        self.client, self.calls, self.after = store.connect(), calls, after
 
     def __getattr__(self, name):
         def call(*arguments, **more):
@@ -471,7 +471,7 @@ class Dying:
 
 
 def statuses_of(card):
-    those = [r for r in found(runs.connect()) if r.data.tags["fingerprint"] == card.fingerprint]
+    those = [r for r in found(store.connect()) if r.data.tags["fingerprint"] == card.fingerprint]
     return sorted(run.info.status for run in those)
 
 
@@ -482,7 +482,7 @@ def statuses_of(card):
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("dead", ["recorder", "both", "both, then sync"])
 def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch, after, dead):
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)  # a call for each row
+    monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)  # a call for each row
     monkeypatch.setattr(tracking, "PATIENCE", 0.0)
     monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)
     gone = subprocess.Popen(["true"])
@@ -498,22 +498,22 @@ def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch,
             journal = journal.with_name(f"{calls}-{gone.pid}.events")
             journal.write_text("".join(begun))
         for _ in range(2):  # the one that takes over dies at the same place
-            monkeypatch.setattr(tracking, "_client", partial(Dying, calls, after))
+            monkeypatch.setattr(recording, "_client", partial(Dying, calls, after))
             try:
-                tracking.Recording(journal).advance()
+                recording.Recording(journal).advance()
             except Death:
                 died = True
-        monkeypatch.setattr(tracking, "_client", runs.connect)
+        monkeypatch.setattr(recording, "_client", store.connect)
         if dead == "both, then sync":
-            tracking.settle()
+            recording.settle()
             assert not journal.exists()
         else:
-            assert tracking.Recording(journal).advance() == ""
+            assert recording.Recording(journal).advance() == ""
             journal.unlink()
         assert statuses_of(card) == ["FINISHED" if dead == "recorder" else "KILLED"]
         train(card)
         (again,) = tracking._folder().glob("*.events")
-        assert tracking.Recording(again).advance() == ""
+        assert recording.Recording(again).advance() == ""
         again.unlink()
         assert statuses_of(card) == ["FINISHED"] + ["KILLED"] * (dead != "recorder")
         calls += 1
@@ -521,9 +521,9 @@ def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch,
 
 
 def test_sync_marks_a_run_that_nobody_records_any_more(place):
-    client = runs.connect()
+    client = store.connect()
     run_id, _ = runs.begin(client, CARD, "smoke", "A toy", {}, "of a stage that failed")
-    tracking.settle()
+    recording.settle()
     assert client.get_run(run_id).info.status == "KILLED"
     assert completed_by_sync(place).info.run_id == run_id
 
@@ -536,7 +536,7 @@ def test_a_database_that_is_none_is_one_line(place, content):
     else:
         (place / "mlflow.db").mkdir()
     with pytest.raises(ModelmillError, match=r"^.*mlflow\.db: (file is not a|unable to open) data"):
-        runs.connect()
+        store.connect()
 
 
 # --- by the process that records -------------------------------------------------------------
@@ -554,14 +554,14 @@ with tracking.Recorder() as recorder:
 AT_ONCE = """
 import dataclasses, os, sys
 import mlflow.store.tracking.sqlalchemy_store
-from modelmill.tracking import runs
+from modelmill.tracking import runs, store
 from test_tracking import CARD
 children = []
 for _ in range(8):
     child = os.fork()
     if not child:
         card = dataclasses.replace(CARD, fingerprint=f"{os.getpid():032x}")
-        runs.begin(runs.connect(), card, "smoke", "A toy", {}, card.fingerprint)
+        runs.begin(store.connect(), card, "smoke", "A toy", {}, card.fingerprint)
         os._exit(0)
     children.append(child)
 sys.exit(any(os.waitpid(child, 0)[1] for child in children))
@@ -575,12 +575,12 @@ def killed_stage():
 
 
 def statuses():
-    return [run.info.status for run in found(runs.connect())]
+    return [run.info.status for run in found(store.connect())]
 
 
 def refusal():
     try:
-        tracking.settle()
+        recording.settle()
     except ModelmillError as error:
         return str(error)
 
@@ -598,7 +598,7 @@ def test_stages_share_one_recording_process(place):
     process.kill()
     process.wait()
     train(fingerprint="a" * 32)
-    assert len(found(runs.connect())) == 3
+    assert len(found(store.connect())) == 3
 
 
 @pytest.mark.fault("SIGKILL of the recording process", "the next one goes on with the same run")
@@ -613,7 +613,7 @@ def test_a_recording_process_that_is_killed_is_followed_by_another(place, capfd)
         recorder.lap(None, ROWS[1])
         recorder.end(seconds=3.5)
     assert capfd.readouterr().err == ""
-    (live,) = found(runs.connect())
+    (live,) = found(store.connect())
     assert live.info.status == "FINISHED"
     assert completed_by_sync(place).info.run_id == live.info.run_id
 
@@ -625,7 +625,7 @@ def test_a_locked_database_costs_one_line(place, monkeypatch, capfd):
         train()
     assert "no answer within 0 s" in warned_once(capfd)
     until(lambda: statuses() == ["FINISHED"])
-    (live,) = found(runs.connect())
+    (live,) = found(store.connect())
     assert completed_by_sync(place).info.run_id == live.info.run_id
 
 
@@ -643,7 +643,7 @@ def test_sync_leaves_a_run_alone_that_is_still_being_recorded(place):
 def test_a_stage_that_is_killed_leaves_a_run_that_says_so(place):
     killed_stage()
     until(lambda: statuses() == ["KILLED"])
-    (run,) = found(runs.connect())
+    (run,) = found(store.connect())
     assert run.data.metrics["loss"] == 2.0
 
 
@@ -651,4 +651,4 @@ def test_a_stage_that_is_killed_leaves_a_run_that_says_so(place):
 def test_many_processes_may_open_a_fresh_database_at_once(place):
     (place / "mlflow.db").unlink()
     subprocess.run([sys.executable, "-c", AT_ONCE], env=os.environ | ENVIRONMENT, check=True)
-    assert len(found(runs.connect())) == 8
+    assert len(found(store.connect())) == 8

@@ -1,45 +1,28 @@
-"""Gets a data set's files from the first source that has them, each checked by size and SHA-256.
+"""Gets a data set's files from the first source that has them, each checked by size and SHA-256."""
 
-Nothing that is fetched is ever run or imported, and no name inside an archive becomes a path:
-members are looked up by their exact name and streamed to a name of ours, at most as many bytes
-as the configuration announces.
-"""
-
-import ast
 import gzip
 import importlib.metadata
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import IO
 from urllib.parse import urljoin
 
-from modelmill.datasets.settings import Dataset, File, Https, Installed, Member, Package
+from modelmill.datasets.archives import TIMEOUT, Unavailable, archive, extract, save
+from modelmill.datasets.settings import Dataset, File, Https, Installed, Package
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256
 
-BLOCK = 1 << 18
-SOURCE_LIMIT = 1 << 26  # bytes of Python source parsed for a literal
 REDIRECTS = 10
-TIMEOUT = (5, 30)  # seconds to connect, and between two answers
-SLOWEST = 10_000  # bytes in a second: a server that is slower is one that falls silent
 CLIENT_TIMEOUT = 300  # seconds for pip or npm as a whole
 MIRROR = "DATASETS_MIRROR"
-
-
-class Unavailable(Exception):
-    """A source has no usable answer; the next one is tried."""
 
 
 def fetch(
@@ -141,7 +124,7 @@ def _copy(source: Path, files: Mapping[str, File], out: Path) -> None:
             raise Unavailable(f"{name} is not a regular file")
         try:
             with path.open("rb") as stream:
-                _save(stream, out / name, file.bytes)
+                save(stream, out / name, file.bytes)
         except OSError as error:
             raise Unavailable(f"{name}: {error.strerror}") from None
 
@@ -156,11 +139,11 @@ def _get_urls(urls: Mapping[str, str], files: Mapping[str, File], gzipped: bool,
             with _open_url(name, url) as body:
                 if gzipped:
                     # gzip adds less than a thousandth; what it unpacks must not be endless.
-                    _save(body, out / f"{name}.gz", size + size // 1000 + 1024)
+                    save(body, out / f"{name}.gz", size + size // 1000 + 1024)
                     with gzip.open(out / f"{name}.gz") as stream:
-                        _save(stream, out / name, size)
+                        save(stream, out / name, size)
                 else:
-                    _save(body, out / name, size)
+                    save(body, out / name, size)
         except ValueError:
             # requests and urllib3 quote the address, which may hold a password.
             raise Unavailable(f"{name}: not a usable address") from None
@@ -212,8 +195,8 @@ def _get_package(source: Package, files: Mapping[str, File], out: Path) -> None:
         if len(archives) != 1:
             raise Unavailable(f"{len(archives)} files instead of one archive")
         _check(archives[0], source.bytes, source.sha256)
-        with _archive(archives[0]) as open_member:
-            _extract(open_member, source.members, files, out)
+        with archive(archives[0]) as open_member:
+            extract(open_member, source.members, files, out)
 
 
 def _get_installed(source: Installed, files: Mapping[str, File], out: Path) -> None:
@@ -226,7 +209,7 @@ def _get_installed(source: Installed, files: Mapping[str, File], out: Path) -> N
         return Path(str(package.locate_file(path))).open("rb")
 
     try:
-        _extract(open_member, source.members, files, out)
+        extract(open_member, source.members, files, out)
     except OSError as error:
         raise Unavailable(f"{error.filename}: {error.strerror}") from None
 
@@ -250,93 +233,3 @@ def _run(command: list[str]) -> None:
     except subprocess.CalledProcessError as error:
         lines = [line for line in error.stderr.splitlines() if "error" in line.lower()]
         raise Unavailable(lines[-1].strip() if lines else f"exit code {error.returncode}") from None
-
-
-# --- archives ------------------------------------------------------------------------------
-
-
-@contextmanager
-def _archive(path: Path) -> Iterator[Callable[[str], IO[bytes]]]:
-    """Yields a function that opens a regular file of a .whl (zip) or .tgz by its exact name."""
-    try:
-        if path.suffix == ".whl":
-            with zipfile.ZipFile(path) as archive:
-                yield archive.open
-        else:
-            with tarfile.open(path, "r:gz") as archive:
-                yield lambda name: _tar_member(archive, name)
-    except Unavailable:
-        raise
-    except Exception as error:  # damaged archives make zipfile and tarfile raise almost anything
-        raise Unavailable(f"{path.name}: {error}") from None
-
-
-def _tar_member(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    member = archive.getmember(name)
-    stream = archive.extractfile(member) if member.isreg() else None
-    if stream is None:
-        raise Unavailable(f"{name} is not a regular file")
-    return stream
-
-
-def _extract(
-    open_member: Callable[[str], IO[bytes]],
-    members: Mapping[str, Member],
-    files: Mapping[str, File],
-    out: Path,
-) -> None:
-    for name, member in members.items():
-        end = member.trim_end.encode()
-        with (out / name).open("wb") as target:
-            for path in member.paths:
-                with open_member(path) as stream:
-                    if member.literal:
-                        stream = io.BytesIO(_python_string(stream, member.literal))
-                    _copy_stream(stream, target, files[name].bytes + len(end))
-            target.truncate(max(0, target.tell() - len(end)))
-
-
-def _python_string(source: IO[bytes], target: str) -> bytes:
-    """The string constant that Python source assigns to `target`; the source is only parsed."""
-    content = source.read(SOURCE_LIMIT + 1)
-    if len(content) > SOURCE_LIMIT:
-        raise Unavailable(f"more than {SOURCE_LIMIT:,} bytes of source")
-    try:
-        for node in ast.parse(content).body:
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == target:
-                value = ast.literal_eval(node.value)
-                if isinstance(value, str):
-                    return value.encode()
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unavailable(f"cannot read {target}: {error}") from None
-    raise Unavailable(f"no string {target}")
-
-
-# --- streams -------------------------------------------------------------------------------
-
-
-def _save(stream: IO[bytes] | gzip.GzipFile, path: Path, limit: int) -> None:
-    with path.open("wb") as target:
-        _copy_stream(stream, target, limit)
-
-
-def _copy_stream(stream: IO[bytes] | gzip.GzipFile, target: IO[bytes], limit: int) -> None:
-    """Copies with a progress bar; more than `limit` bytes in `target` are an error.
-
-    So are fewer in the time that so many take of a very slow server.
-    """
-    from tqdm import tqdm
-
-    seconds = sum(TIMEOUT) + limit / SLOWEST
-    deadline = monotonic() + seconds
-    name = Path(target.name).name
-    bar = tqdm(total=limit, unit="B", unit_scale=True, desc=name, leave=False, disable=None)
-    with bar:
-        # What there is, for a whole block may never come.
-        while block := stream.read1(BLOCK):  # type: ignore[union-attr]
-            if monotonic() > deadline:
-                raise Unavailable(f"{name}: not here within {seconds:.0f} s: too slow")
-            if target.tell() + len(block) > limit:
-                raise Unavailable(f"{name}: more than the announced {limit:,} bytes")
-            target.write(block)
-            bar.update(len(block))

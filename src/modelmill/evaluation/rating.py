@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelmill.evaluation import Job
-from modelmill.evaluation.baselines import fit_biases
-from modelmill.evaluation.ranking import rating_errors
+from modelmill.evaluation.measures.baselines import fit_biases
+from modelmill.evaluation.measures.ranking import rating_errors
 from modelmill.reference import Better
 from modelmill.schema import Section
 

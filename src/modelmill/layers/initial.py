@@ -1,6 +1,6 @@
 """Initial values as params.yaml names them."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -65,3 +65,19 @@ def initializer(settings: Initializer) -> "keras.initializers.Initializer":
             return keras.initializers.VarianceScaling(
                 settings.gain**2, mode="fan_avg", distribution="uniform"
             )
+
+
+class Layers(Section):
+    """What all layers of a network start from: weights, and biases if they have any."""
+
+    bias: bool
+    initializer: Initializer
+    bias_initializer: Initializer = ZERO
+
+    def initial(self) -> dict[str, Any]:
+        """Arguments of one Keras layer: the same initializer again would draw the same again."""
+        return {
+            "use_bias": self.bias,
+            "kernel_initializer": initializer(self.initializer),
+            "bias_initializer": initializer(self.bias_initializer),
+        }

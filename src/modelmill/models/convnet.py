@@ -1,10 +1,10 @@
 """Convolutional network: blocks of convolution, pooling and dropout, a dense layer, logits."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from modelmill.layers.initial import ZERO, Initializer, initializer
+from modelmill.layers.initial import Layers
 from modelmill.models import Spec, keras_input, require_rank
 from modelmill.schema import PositiveInt, Probability, Section
 
@@ -23,7 +23,7 @@ class Block(Section):
     dropout: Probability = 0.0
 
 
-class Net(Section):
+class Net(Layers):
     """The blocks, then the dense layer of `hidden_units` with ReLU and `dropout`.
 
     Images are padded so that a convolution keeps their size, and pooling rounds it up.
@@ -32,9 +32,6 @@ class Net(Section):
     blocks: Annotated[list[Block], Field(min_length=1)]
     hidden_units: PositiveInt
     dropout: Probability = 0.0
-    bias: bool
-    initializer: Initializer
-    bias_initializer: Initializer = ZERO
 
 
 def check(net: Net, spec: Spec) -> None:
@@ -48,22 +45,14 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     from modelmill.layers.dropout import Dropout
     from modelmill.layers.logits import Logits
 
-    def initial() -> dict[str, Any]:
-        """For one layer: the same initializer again would draw the same values again."""
-        return {
-            "use_bias": net.bias,
-            "kernel_initializer": initializer(net.initializer),
-            "bias_initializer": initializer(net.bias_initializer),
-        }
-
     inputs = keras_input(spec, "x")
     x = keras.layers.Reshape((*inputs.shape[1:], 1))(inputs)
     for block in net.blocks:
         x = keras.layers.Conv2D(
-            block.filters, block.kernel, padding="same", activation="relu", **initial()
+            block.filters, block.kernel, padding="same", activation="relu", **net.initial()
         )(x)
         x = keras.layers.MaxPooling2D(block.pool, padding="same")(x)
         x = Dropout(block.dropout)(x)
-    x = keras.layers.Dense(net.hidden_units, "relu", **initial())(keras.layers.Flatten()(x))
+    x = keras.layers.Dense(net.hidden_units, "relu", **net.initial())(keras.layers.Flatten()(x))
     x = Dropout(net.dropout)(x)
-    return keras.Model([inputs], Logits(spec.outputs, **initial())(x))
+    return keras.Model([inputs], Logits(spec.outputs, **net.initial())(x))

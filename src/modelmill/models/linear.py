@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from modelmill.layers.initial import ZERO, Initializer, initializer
+from modelmill.layers.initial import Layers
 from modelmill.models import Spec, keras_input
-from modelmill.schema import Section
 
 if TYPE_CHECKING:
     import keras
@@ -12,12 +11,8 @@ if TYPE_CHECKING:
 INPUTS = ("x",)
 
 
-class Net(Section):
+class Net(Layers):
     """Whether there is a b, and where W and b start."""
-
-    bias: bool
-    initializer: Initializer
-    bias_initializer: Initializer = ZERO
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":
@@ -27,10 +22,5 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     from modelmill.layers.logits import Logits
 
     inputs = keras_input(spec, "x")
-    outputs = Logits(
-        spec.outputs,
-        use_bias=net.bias,
-        kernel_initializer=initializer(net.initializer),
-        bias_initializer=initializer(net.bias_initializer),
-    )(keras.layers.Flatten()(inputs))
+    outputs = Logits(spec.outputs, **net.initial())(keras.layers.Flatten()(inputs))
     return keras.Model([inputs], outputs)

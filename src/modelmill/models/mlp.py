@@ -1,12 +1,12 @@
 """Multi-layer perceptron: dense layers with an activation and dropout, then logits."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from modelmill.layers.initial import ZERO, Initializer, initializer
+from modelmill.layers.initial import Layers
 from modelmill.models import Spec, keras_input
-from modelmill.schema import PositiveInt, Probability, Section
+from modelmill.schema import PositiveInt, Probability
 
 if TYPE_CHECKING:
     import keras
@@ -14,15 +14,12 @@ if TYPE_CHECKING:
 INPUTS = ("x",)
 
 
-class Net(Section):
+class Net(Layers):
     """`hidden_units` from the inputs on; `dropout` acts on the output of each hidden layer."""
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
     activation: Literal["sigmoid", "tanh", "relu"]
     dropout: Probability = 0.0
-    bias: bool
-    initializer: Initializer
-    bias_initializer: Initializer = ZERO
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":
@@ -32,17 +29,9 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     from modelmill.layers.dropout import Dropout
     from modelmill.layers.logits import Logits
 
-    def initial() -> dict[str, Any]:
-        """For one layer: the same initializer again would draw the same values again."""
-        return {
-            "use_bias": net.bias,
-            "kernel_initializer": initializer(net.initializer),
-            "bias_initializer": initializer(net.bias_initializer),
-        }
-
     inputs = keras_input(spec, "x")
     x = keras.layers.Flatten()(inputs)
     for units in net.hidden_units:
-        x = keras.layers.Dense(units, net.activation, **initial())(x)
+        x = keras.layers.Dense(units, net.activation, **net.initial())(x)
         x = Dropout(net.dropout)(x)
-    return keras.Model([inputs], Logits(spec.outputs, **initial())(x))
+    return keras.Model([inputs], Logits(spec.outputs, **net.initial())(x))

@@ -43,9 +43,9 @@ class Moment:
 
 def now(params: Params) -> Moment:
     """The moment of the repository that is the working directory; asks git, DVC and MLflow."""
-    from modelmill.tracking import runs
+    from modelmill.tracking import runs, store
 
-    client = runs.connect()
+    client = store.connect()
     return Moment(
         repository.commit(),
         changes(_metrics_diff(), params),

@@ -20,7 +20,7 @@ from modelmill.sweeps import table
 from modelmill.sweeps.settings import Sweep
 from modelmill.sweeps.study import Search, judged, succeeded
 from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
-from modelmill.tracking import runs, summary
+from modelmill.tracking import runs, store, summary
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -89,12 +89,12 @@ class Recorder(Callback):
         except Exception as error:  # whatever is wrong with tracking, the sweep goes on
             self._failed = True
             problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-            shown = runs.without_credentials(problem)
+            shown = store.without_credentials(problem)
             print(f"warning: MLflow: {shown}; the sweep goes on", file=sys.stderr)
 
     def _open(self) -> None:
-        self._client = runs.connect()
-        self._experiment = runs.experiment(self._client, self._entry.dataset)
+        self._client = store.connect()
+        self._experiment = store.experiment(self._client, self._entry.dataset)
         known = self._study.user_attrs.get(RUN)
         self._parent = known or self._create(
             self._name,

@@ -1,23 +1,18 @@
 """Trainings as runs in MLflow, a view of the files."""
 
 import json
-import logging
 import os
-import re
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelmill import repository
 from modelmill.datasets import processed
-from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_text
 from modelmill.parts import metrics
 from modelmill.reference import Reference
-from modelmill.tracking import registry, summary
+from modelmill.tracking import registry, store, summary
 from modelmill.tracking.summary import Row
 from modelmill.trained import artifacts, serving
 from modelmill.trained.artifacts import Card
@@ -26,81 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-LOCK_SECONDS = 120.0
 NOTE = "mlflow.note.content"
 RECORDING = "recording"  # a tag: the same in a run that is taken up as in the one that was begun
-KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
-
-
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite database at the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or database()
-
-
-def database() -> str:
-    """The address of the database at the repository's root, whatever its folder is called."""
-    from sqlalchemy.engine import URL
-
-    path = repository.root() / "mlflow.db"
-    # With its driver's name, MLflow does not take the rest, as it is encoded, for a path to make.
-    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
-
-
-def _database(uri: str) -> Path | None:
-    """The file of a SQLite database, None if `uri` is no such address."""
-    from sqlalchemy.engine import make_url
-
-    name = make_url(uri).database if uri.startswith("sqlite") else None
-    return Path(name).absolute() if name else None
-
-
-def _require_usable(path: Path) -> None:
-    """Raises ModelmillError for a file that MLflow would try to open again and again."""
-    try:
-        with closing(sqlite3.connect(path, timeout=0)) as connection:
-            connection.execute("PRAGMA schema_version")
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-            raise ModelmillError(f"{path}: {error}") from None
-
-
-def without_credentials(text: str) -> str:
-    """`text` without the ``user:password@`` of the addresses in it."""
-    return re.sub(r"//[^/\s]*@", "//", text)
-
-
-def connect() -> "MlflowClient":
-    """A client of the tracking server or database; a fresh database is made under a lock.
-
-    Raises:
-        ModelmillError: it cannot be reached, or refuses.
-    """
-    from filelock import FileLock, Timeout
-
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # MLflow's own 7 take four minutes: a stage would wait in vain each time no server answers.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    lock = repository.root() / "mlflow.db.lock"
-    try:
-        with FileLock(lock, timeout=LOCK_SECONDS):
-            if path := _database(tracking_uri()):
-                _require_usable(path)
-            client = MlflowClient(tracking_uri())
-            client.search_experiments(max_results=1)
-    except Timeout:
-        problem = f"{lock}: another process has had it for {LOCK_SECONDS:.0f} s; try again later"
-        raise ModelmillError(problem) from None
-    except (MlflowException, SQLAlchemyError) as error:
-        problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
-        raise ModelmillError(without_credentials(problem)) from None
-    return client
 
 
 def find(client: "MlflowClient", card: Card) -> str | None:
@@ -137,7 +59,7 @@ def begin(
         recording = path.read_text(encoding="utf-8")
     else:
         write_text(path, recording)  # before there is a run that nobody would know of
-    if begun := _begun(client, [experiment(client, card.settings["dataset"])], recording):
+    if begun := _begun(client, [store.experiment(client, card.settings["dataset"])], recording):
         run_id = begun[0].info.run_id
         client.update_run(run_id, "RUNNING")
     else:
@@ -159,7 +81,9 @@ def _create(
         **origin,
     }
     tags[NOTE] = summary.note(name, about, tags)
-    return client.create_run(experiment(client, dataset), tags=tags, run_name=name).info.run_id
+    return client.create_run(
+        store.experiment(client, dataset), tags=tags, run_name=name
+    ).info.run_id
 
 
 def _describe(client: "MlflowClient", run_id: str, card: Card) -> None:
@@ -306,7 +230,7 @@ def record(
         if model_id is None:
             missing = True
             data = processed.load(root / "data/processed" / card.settings["dataset"])
-            model_id = registry.log_model(tracking_uri(), run_id, card, folder, data)
+            model_id = registry.log_model(store.tracking_uri(), run_id, card, folder, data)
         if register and registry.make_current(client, name, run_id, model_id):
             missing = True
     return missing
@@ -320,23 +244,6 @@ def recordings() -> Path:
 def unfinished_file(card: Card) -> Path:
     """Holds the tag of a training's run from before it is made until MLflow knows of its end."""
     return recordings() / f"{card.fingerprint}.run"
-
-
-def experiment(client: "MlflowClient", name: str) -> str:
-    """The id of the MLflow experiment of that name, which is made if there is none."""
-    from mlflow.exceptions import MlflowException
-
-    if found := client.get_experiment_by_name(name):
-        return found.experiment_id
-    path = _database(tracking_uri())
-    location = (path.parent / "mlartifacts" / name).as_uri() if path else None
-    try:
-        return client.create_experiment(name, location, {"mlflow.experimentKind": KIND})
-    except MlflowException:  # another process was quicker
-        found = client.get_experiment_by_name(name)
-        if not found:
-            raise
-        return found.experiment_id
 
 
 def origin() -> dict[str, str]:

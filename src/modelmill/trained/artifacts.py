@@ -61,8 +61,7 @@ class Card:
     @property
     def continued(self) -> str:
         """Hex digest that two trainings share if the one may go on from where the other stopped."""
-        content = [self.fingerprint, self.numerics]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        return _hash([self.fingerprint, self.numerics]).hexdigest()[:32]
 
 
 def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") -> Card:
@@ -76,8 +75,7 @@ def fingerprint(settings: Mapping[str, Any], data: str) -> str:
 
     The code is what `code` lists, and TensorFlow's and Keras's versions.
     """
-    content = [settings, data, version("tensorflow"), version("keras")]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    digest = _hash([settings, data, version("tensorflow"), version("keras")])
     for path in code(settings):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]
@@ -112,8 +110,11 @@ def save(
 
 def _digest(folder: Path, card: Card) -> str:
     """Of a card, whatever it says its own is, and of the weights beside it."""
-    content = [asdict(replace(card, digest="")), sha256(folder / WEIGHTS)]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return _hash([asdict(replace(card, digest="")), sha256(folder / WEIGHTS)]).hexdigest()
+
+
+def _hash(content: list[Any]) -> "hashlib._Hash":
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode())
 
 
 Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of what a model is built for

@@ -1,0 +1,106 @@
+"""The MLflow server or database that runs are written to."""
+
+import logging
+import os
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelmill import repository
+from modelmill.errors import ModelmillError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOCK_SECONDS = 120.0
+KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite database at the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or database()
+
+
+def database() -> str:
+    """The address of the database at the repository's root, whatever its folder is called."""
+    from sqlalchemy.engine import URL
+
+    path = repository.root() / "mlflow.db"
+    # With its driver's name, MLflow does not take the rest, as it is encoded, for a path to make.
+    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
+
+
+def _database(uri: str) -> Path | None:
+    """The file of a SQLite database, None if `uri` is no such address."""
+    from sqlalchemy.engine import make_url
+
+    name = make_url(uri).database if uri.startswith("sqlite") else None
+    return Path(name).absolute() if name else None
+
+
+def _require_usable(path: Path) -> None:
+    """Raises ModelmillError for a file that MLflow would try to open again and again."""
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise ModelmillError(f"{path}: {error}") from None
+
+
+def without_credentials(text: str) -> str:
+    """`text` without the ``user:password@`` of the addresses in it."""
+    return re.sub(r"//[^/\s]*@", "//", text)
+
+
+def connect() -> "MlflowClient":
+    """A client of the tracking server or database; a fresh database is made under a lock.
+
+    Raises:
+        ModelmillError: it cannot be reached, or refuses.
+    """
+    from filelock import FileLock, Timeout
+
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # MLflow's own 7 take four minutes: a stage would wait in vain each time no server answers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    lock = repository.root() / "mlflow.db.lock"
+    try:
+        with FileLock(lock, timeout=LOCK_SECONDS):
+            if path := _database(tracking_uri()):
+                _require_usable(path)
+            client = MlflowClient(tracking_uri())
+            client.search_experiments(max_results=1)
+    except Timeout:
+        problem = f"{lock}: another process has had it for {LOCK_SECONDS:.0f} s; try again later"
+        raise ModelmillError(problem) from None
+    except (MlflowException, SQLAlchemyError) as error:
+        problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
+        raise ModelmillError(without_credentials(problem)) from None
+    return client
+
+
+def experiment(client: "MlflowClient", name: str) -> str:
+    """The id of the MLflow experiment of that name, which is made if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    path = _database(tracking_uri())
+    location = (path.parent / "mlartifacts" / name).as_uri() if path else None
+    try:
+        return client.create_experiment(name, location, {"mlflow.experimentKind": KIND})
+    except MlflowException:  # another process was quicker
+        found = client.get_experiment_by_name(name)
+        if not found:
+            raise
+        return found.experiment_id
