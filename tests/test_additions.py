@@ -6,11 +6,13 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 from clone import ROOT
 
 NAMES = ("mnist_perceptron", "mnist_halves", "mnist_centred")
 
 
+@pytest.mark.long
 def test_a_task_may_learn_by_a_rule_take_two_inputs_or_carry_a_state(seed, tmp_path):
     """The perceptron rule, a model of two inputs, and a state that lasts for the training."""
     clone = seed.copied(tmp_path)

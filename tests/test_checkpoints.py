@@ -101,6 +101,7 @@ def killed_after(monkeypatch, count):
     monkeypatch.setattr(Checkpoints, "_save", saved)
 
 
+@pytest.mark.long
 @pytest.mark.fault("death while a checkpoint is written", "the same bytes as without")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
 def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch):

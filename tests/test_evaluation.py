@@ -159,3 +159,13 @@ def test_a_figure_over_a_part_of_the_split_is_refused(tmp_path, kind, array):
     job.require_whole("test", {kind: 40})
     with pytest.raises(ModelmillError, match=r"m: evaluated on 39 of the 40 in split 'test'"):
         job.require_whole("test", {kind: 39})
+
+
+def test_each_class_has_its_precision_and_recall():
+    counts = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])  # [true, predicted]
+    assert classification.by_class(counts, NAMES).splitlines() == [
+        "class,examples,precision,recall",
+        "zero,4,1,0.75",
+        "one,2,0.666667,1",
+        "two,0,0,0",
+    ]

@@ -6,6 +6,7 @@ import pytest
 from clone import ODD
 
 
+@pytest.mark.long
 @pytest.mark.fault("a folder whose name has spaces and signs of addresses", "as in any other")
 def test_a_folder_may_have_any_name(seed, tmp_path):
     clone = seed.copied(tmp_path / ODD)

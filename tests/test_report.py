@@ -16,7 +16,7 @@ from modelmill.datasets import processed
 from modelmill.files import write_json
 from modelmill.models import Input, Spec
 from modelmill.parts import part
-from modelmill.report import charts, content, moment, stages
+from modelmill.report import charts, compare, content, moment, stages
 from modelmill.report.moment import Change, Moment
 from modelmill.report.page import write
 from modelmill.trained import artifacts
@@ -51,6 +51,8 @@ def root(everything, tmp_path_factory):
         _run(everything, root / "data", name, number)
     sample = root / "data/figures/char_rnn/sample.txt"
     sample.write_text(f"ROMEO:\n{EVIL}", encoding="utf-8")
+    by_class = root / "data/figures/mnist_softmax/classes.csv"
+    by_class.write_text("class,examples,precision,recall\n7,1028,0.95,0.9\n", encoding="utf-8")
     return root
 
 
@@ -70,13 +72,15 @@ def _run(everything, data, name, number):
     artifacts.save_evaluation(figures, card, entry.eval.model_dump(), metrics)
     write_json(data / "metrics" / f"{name}.json", metrics)
     size = (1440, 1080) if name == "mnist_softmax" else (120, 90)
-    for picture in ("confusion", "curves"):
+    pictures = ("confusion", "curves", *["mistakes"] * (name == "line_sgd"))
+    for picture in pictures:
         Image.linear_gradient("L").resize(size).save(figures / f"{picture}.png")
 
 
 def _history(laps):
     epoch = np.arange(1, laps + 1)
-    columns = {"step": epoch * 10, "epoch": epoch, "learning_rate": 0.1, "loss": 1 / epoch}
+    columns = {"step": epoch * 10, "epoch": epoch, "examples": epoch * 50, "learning_rate": 0.1}
+    columns |= {"loss": 1 / epoch}
     return pd.DataFrame(columns | {"accuracy": 1 - 0.5 / epoch, "validation_loss": 1.1 / epoch})
 
 
@@ -150,6 +154,34 @@ def test_long_histories_are_thinned_and_keep_their_last_lap():
     assert rows[-1] == {"epoch": 2500, "training": 0.0004, "validation": 0.00044}
     assert accuracy["summary"] == "accuracy over 2.5e+03 epochs: training from 0.5 to 0.9998"
     assert [chart["metric"] for chart in charts.curves(_history(9), "slope_error")] == ["loss"]
+
+
+def test_models_of_a_data_set_share_a_chart(everything, root):
+    models = content.models(everything, root, lambda card: None)
+    groups = {group.dataset: group for group in compare.groups(everything, models)}
+    assert [len(group.models) for group in groups.values()] == [
+        sum(model.dataset == name for model in everything.models.values())
+        for name in everything.datasets
+    ]
+    assert groups["line_origin"].charts == groups["ptb"].charts == []  # of one model, and of none
+    curves, cost = groups["mnist"].charts
+    rows = curves["spec"]["datasets"]["laps"]
+    assert {row["model"] for row in rows} == {model.name for model in groups["mnist"].models}
+    assert rows[0] == {
+        **{"model": groups["mnist"].models[0].name, "epoch": 1, "examples": 50},
+        **{"accuracy": 0.5, "loss": 1.1},
+    }
+    # Only models that are judged by the same metric are held against one another.
+    metrics = {name: model.reference.metric for name, model in everything.models.items()}
+    judged = {row["model"] for row in cost["spec"]["datasets"]["laps"]}
+    assert {metrics[name] for name in judged} == {"accuracy"}
+
+
+def test_the_classes_of_a_model_are_a_table(page):
+    text = page.read_text(encoding="utf-8")
+    part = text.partition('<h3 id="mnist_softmax">')[2].partition("</article>")[0]
+    assert re.search(r"<th scope=\"row\">7</th>.*1,028.*0\.9500.*0\.9000", part, re.DOTALL)
+    assert "By class" not in text.partition('<h3 id="mnist_mlp">')[2].partition("</article>")[0]
 
 
 def test_the_graph_is_that_of_dvc_yaml(everything):
@@ -229,27 +261,65 @@ def opened(chromium, page):
     assert [line for line in complaints if not line.startswith((page.as_uri(), "data:"))] == []
 
 
-def column(tab, index):
-    return tab.eval_on_selector_all(
-        "#table tbody tr", f"rows => rows.map(row => row.cells[{index}].dataset.key)"
-    )
+def column(tab, dataset, index):
+    """What a data set's rows are sorted by."""
+    body = tab.locator("#table tbody", has=tab.locator(f".group:has-text('{dataset}')")).first
+    cells = body.locator(f"tr:not(.group) > :nth-child({index + 1})")
+    return cells.evaluate_all("cells => cells.map(cell => cell.dataset.key)")
 
 
-def test_the_table_is_sorted_by_pointer_and_by_keyboard(opened, everything):
+def test_a_data_sets_models_are_sorted_by_pointer_and_by_keyboard(opened, everything):
     tab = opened()
     assert tab.title() == "modelmill: results"
     header = tab.locator("#table thead th").nth(2)
     header.locator("button").click()
-    first, *known, last = column(tab, 2)
+    found = column(tab, "mnist", 2)
     assert header.get_attribute("aria-sort") == "ascending"
-    assert last == ""
-    assert [first, *known] == sorted([first, *known], key=float)
+    assert found == sorted(found, key=float)
     header.locator("button").press("Enter")
     assert header.get_attribute("aria-sort") == "descending"
-    assert column(tab, 2) == [*reversed([first, *known]), ""]
+    assert column(tab, "mnist", 2) == [*reversed(found)]
     tab.locator("#table thead button").first.press("Space")
     assert header.get_attribute("aria-sort") == "none"
-    assert column(tab, 0) == sorted(everything.models)
+    names = sorted(name for name, of in everything.models.items() if of.dataset == "mnist")
+    assert column(tab, "mnist", 0) == names
+
+
+def test_the_table_shows_only_what_is_asked_for(opened):
+    tab = opened()
+    tab.locator("#filter").fill("mnist lstm")
+    assert tab.locator("#table tbody tr:visible a").all_inner_texts() == [
+        *("mnist_lstm", "mnist_lstm_long", "mnist_row_lstm"),
+    ]
+    assert tab.locator("#sorted").inner_text() == "3 models shown"
+    tab.locator("#filter").fill("")
+    assert tab.locator("#table tbody tr:visible a:has-text('ptb_small')").count() == 1
+
+
+def test_two_models_are_held_against_one_another(opened):
+    tab = opened()
+    one, other = (tab.locator("article[aria-labelledby=pair] select").nth(n) for n in (0, 1))
+    one.select_option("mnist_lstm")
+    other.select_option("mnist_lstm_long")
+    rows = tab.locator("#differences tbody tr").all_inner_texts()
+    differing = [row.split("\t") for row in rows if len(set(row.split("\t")[1:])) == 2]
+    assert ["fit.length", "500 steps", "1 epochs"] in differing
+    assert differing == [row.split("\t") for row in rows[: len(differing)]]  # they come first
+    assert tab.locator(".pair .picture").count() == 2
+
+
+def test_curves_of_a_data_set_change_with_what_is_chosen(opened):
+    tab = opened()
+    chart = tab.locator("article[aria-labelledby=compare-mnist] .chart").first
+    chart.scroll_into_view_if_needed()
+    line = chart.locator("path[aria-roledescription='line mark']").first
+    line.wait_for()
+    before = line.get_attribute("d")
+    chart.get_by_label("metric").select_option("loss")
+    tab.wait_for_function(
+        "([path, before]) => path.getAttribute('d') !== before",
+        arg=[line.element_handle(), before],
+    )
 
 
 def test_curves_are_drawn_follow_the_pointer_and_zoom(opened):
@@ -282,8 +352,13 @@ def test_a_phone_scrolls_down_only_and_pictures_can_be_enlarged(opened):
     tab.locator("#mnist_softmax").scroll_into_view_if_needed()
     tab.locator("article:has(#mnist_softmax) .chart svg").first.wait_for()
     assert tab.evaluate("document.documentElement.scrollWidth") == 375
-    tab.locator(".picture").first.click()
-    assert tab.locator("dialog[open] img").get_attribute("alt")
+    tab.locator("article:has(#line_sgd) .picture").first.click()
+    first = tab.locator("dialog[open] img").get_attribute("alt")
+    tab.keyboard.press("ArrowRight")
+    second = tab.locator("dialog[open] img").get_attribute("alt")
+    assert first != second
+    tab.get_by_role("button", name="Previous").click()
+    assert tab.locator("dialog[open] img").get_attribute("alt") == first
     tab.keyboard.press("Escape")
     assert tab.locator("dialog[open]").count() == 0
 

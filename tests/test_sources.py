@@ -21,7 +21,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill.datasets import sources
+from modelmill.datasets import archives, sources
 from modelmill.datasets.settings import Dataset
 from modelmill.errors import ModelmillError
 
@@ -379,8 +379,8 @@ def test_a_server_that_drips_is_given_up(refused, site, monkeypatch):
         done.wait(10)
 
     site.answers["/b.txt"] = drip
-    monkeypatch.setattr(sources, "SLOWEST", 0.1)  # 2,400 seconds for the first file, 50 for this
-    monkeypatch.setattr(sources, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(archives, "SLOWEST", 0.1)  # 2,400 seconds for the first file, 50 for this
+    monkeypatch.setattr(archives, "monotonic", lambda: next(clock))
     error = refused(https())
     done.set()
     assert "b.txt: not here within 85 s: too slow" in error
@@ -722,7 +722,7 @@ def test_source_without_such_a_constant_is_an_error(constants, code):
 
 
 def test_source_is_read_up_to_a_limit(constants, monkeypatch):
-    monkeypatch.setattr(sources, "SOURCE_LIMIT", 1000)
+    monkeypatch.setattr(archives, "SOURCE_LIMIT", 1000)
     outcome = constants("penn['train'] = 'text'\n" + "#" * 1000, b"text")
     assert "more than 1,000 bytes of source" in outcome.error
 

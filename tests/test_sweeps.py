@@ -188,6 +188,7 @@ def clone(seed, tmp_path_factory):
     return clone
 
 
+@pytest.mark.long
 @pytest.mark.fault("trials that diverge or lack memory", "reported; the sweep goes on")
 @pytest.mark.usefixtures("in_process")
 def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reproduced(clone):

@@ -1,10 +1,12 @@
 """Evaluating a classifier: accuracy and loss, mistakes, and what it looks at."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelmill.evaluation import Job
+from modelmill.files import write_text
 from modelmill.reference import Better
 from modelmill.schema import Section
 from modelmill.tasks.classification import log_probabilities, probabilities
@@ -36,8 +38,10 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     model = artifacts.restore(job.folder)
     logits = predict(model, x, job.data.meta["scale"])
     names, loss = job.data.meta["class_names"], job.card.settings["fit"]["loss"]
+    counts = confusion(truth, logits.argmax(axis=1), len(names))
+    write_text(job.figures / "classes.csv", by_class(counts, names))
     classes.confusion_matrix(
-        confusion(truth, logits.argmax(axis=1), len(names)),
+        counts,
         names,
         f"{job.name}: confusion on {len(x):,} examples",
         job.figures / "confusion.png",
@@ -65,6 +69,20 @@ def losses(logits: np.ndarray, truth: np.ndarray, loss: str) -> np.ndarray:
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Counts [true class, predicted class]."""
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def by_class(counts: np.ndarray, names: Sequence[str]) -> str:
+    """A CSV with a row per class: its examples, precision and recall; 0 where nothing is divided.
+
+    Args:
+        counts: [true class, predicted class].
+    """
+    import pandas as pd
+
+    right, of = counts.diagonal(), counts.sum(axis=1)
+    precision, recall = (right / np.maximum(total, 1) for total in (counts.sum(axis=0), of))
+    columns = {"class": names, "examples": of, "precision": precision, "recall": recall}
+    return pd.DataFrame(columns).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def most_telling(x: np.ndarray, truth: np.ndarray) -> list[int]:

@@ -21,8 +21,7 @@ def curves(history: "pd.DataFrame", metric: str) -> list[Chart]:
         Of each chart its metric, a sentence on what it shows, and its Vega-Lite specification.
     """
     names = [name for name in dict.fromkeys(("loss", metric)) if name in history]
-    step = -(-len(history) // POINTS)
-    laps = history.iloc[::-step].iloc[::-1]  # the last one is always there
+    laps = thinned(history, POINTS)
     return [
         {
             "metric": name.replace("_", " "),
@@ -31,6 +30,17 @@ def curves(history: "pd.DataFrame", metric: str) -> list[Chart]:
         }
         for name in names
     ]
+
+
+def thinned(history: "pd.DataFrame", points: int) -> "pd.DataFrame":
+    """At most so many rows of a history, the last one among them."""
+    step = -(-len(history) // points)
+    return history.iloc[::-step].iloc[::-1]
+
+
+def column(history: "pd.DataFrame", metric: str) -> str:
+    """The column of a metric: of the validation data, else of training, empty if there is none."""
+    return next((name for name in (f"validation_{metric}", metric) if name in history), "")
 
 
 @cache  # it takes seconds to bundle
@@ -70,10 +80,6 @@ def _specification(history: "pd.DataFrame", name: str) -> dict[str, Any]:
     wide = 0 < values.min() < values.max() / 30
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=False)
 
-    # With Ctrl, or two fingers on a touchpad, so that the wheel alone still scrolls the page.
-    zoom = alt.selection_interval(
-        name="zoom", bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]"
-    )
     nearest = alt.selection_point(
         name="nearest", nearest=True, on="pointermove", clear="pointerout", fields=["epoch"]
     )
@@ -87,7 +93,7 @@ def _specification(history: "pd.DataFrame", name: str) -> dict[str, Any]:
             alt.Color("curve:N", sort=list(series), title=None, legend=alt.Legend(orient="top")),
             alt.StrokeDash("curve:N", sort=list(series), legend=None),
         )
-        .add_params(zoom)
+        .add_params(zooming())
     )
     rule = (
         alt.Chart()
@@ -101,10 +107,19 @@ def _specification(history: "pd.DataFrame", name: str) -> dict[str, Any]:
     )
     named = alt.NamedData("laps")
     chart = alt.layer(lines, rule, data=named, width="container", height=HEIGHT)
-    rows = [_rounded(row) for row in shown.to_dict("records")]
+    rows = [rounded(row) for row in shown.to_dict("records")]
     return chart.to_dict() | {"datasets": {"laps": rows}}  # Altair would validate every row
 
 
-def _rounded(row: dict[str, float]) -> dict[str, float | None]:
+def zooming() -> Any:
+    """Zoomed with Ctrl, or two fingers on a touchpad: the wheel alone still scrolls the page."""
+    import altair as alt
+
+    return alt.selection_interval(
+        name="zoom", bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]"
+    )
+
+
+def rounded(row: dict[str, float]) -> dict[str, float | None]:
     """Five digits are more than a chart shows; null where there is no number."""
     return {key: float(f"{value:.5g}") if value == value else None for key, value in row.items()}

@@ -1,27 +1,34 @@
 """What the page shows of each model, read from data/ as table.py reads it."""
 
 import base64
+import csv
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, undamaged
 from modelmill.params import Params
 from modelmill.reference import number
 from modelmill.report import charts, table
+from modelmill.report.charts import Chart
 from modelmill.schema import Open, validate
+from modelmill.tracking.summary import flatten
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PUBLISHED = Path("docs/results/full.json")
 LOCK = Path("requirements.lock")
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "dvc", "hydra-core", "mlflow")
 DRAWN_ANEW = {"curves.png", "perplexity.png"}  # the page's own curves show the same
-SAMPLE = "sample.txt"
+SAMPLE, CLASSES = "sample.txt", "classes.csv"
+SETTINGS = {"dataset", "task", "arch", "net", "fit", "eval"}
 NONE = "–"
 WIDTH, QUALITY = 1000, 80  # of pictures; a phone or half a desktop's window shows no more
 
@@ -58,23 +65,41 @@ class Figure:
     height: int
 
 
+class ClassRow(NamedTuple):
+    """How well a class is known: of those taken for it, and of those that are it, the share."""
+
+    name: str
+    examples: int
+    precision: float
+    recall: float
+
+
 @dataclass(frozen=True)
 class Shown:
     """A model's part of the page; without charts, figures and text where it was not run.
 
     Attributes:
+        settings: all that params.yaml says of it, by dotted key.
+        history: a row per lap; None where it was not run.
+        classes: of each class its name, its examples, precision and recall; empty if it has none.
         problem: which of its files is damaged, and what to do about it; empty if none is.
     """
 
     name: str
     cells: dict[str, Cell]
-    source: str
-    charts: list[charts.Chart]
-    figures: list[Figure]
-    sample: str
-    ran: bool
-    passed: bool | None
+    result: table.Result
+    settings: dict[str, str]
+    charts: list[Chart] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    sample: str = ""
+    history: "pd.DataFrame | None" = None
+    classes: list[ClassRow] = field(default_factory=list)
+    passed: bool | None = None
     problem: str = ""
+
+    @property
+    def ran(self) -> bool:
+        return self.history is not None
 
 
 def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) -> list[Shown]:
@@ -94,7 +119,15 @@ def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) 
             result["seconds"] = same.seconds
     rows = table.rows(found)
     return [
-        _shown(name, _cells(params.models[name].about, found[name], row), found[name], data)
+        _shown(
+            Shown(
+                name,
+                _cells(params.models[name].about, found[name], row),
+                found[name],
+                flatten(params.models[name].model_dump(include=SETTINGS)),
+            ),
+            data,
+        )
         for name, row in zip(found, rows, strict=True)
     ]
 
@@ -116,22 +149,35 @@ def _cells(about: str, result: table.Result, row: dict[str, str]) -> dict[str, C
     }
 
 
-def _shown(name: str, cells: dict[str, Cell], result: table.Result, data: Path) -> Shown:
-    nothing = Shown(name, cells, result["source"], [], [], "", False, None)
-    if result["value"] is None:
-        return replace(nothing, problem=result.get("problem", ""))
-    folder, remedy = data / "figures" / name, f"dvc repro evaluate@{name}"
+def _shown(model: Shown, data: Path) -> Shown:
+    """The model with what its files show, if it was run."""
+    if model.result["value"] is None:
+        return replace(model, problem=model.result.get("problem", ""))
+    folder, remedy = data / "figures" / model.name, f"dvc repro evaluate@{model.name}"
     try:
+        history = artifacts.read_history(data / "models" / model.name)
         return replace(
-            nothing,
-            charts=charts.curves(artifacts.read_history(data / "models" / name), result["metric"]),
+            model,
+            charts=charts.curves(history, model.result["metric"]),
             figures=figures(folder, remedy),
             sample=_sample(folder / SAMPLE, remedy),
-            ran=True,
-            passed=table.reached(result),
+            history=history,
+            classes=_classes(folder / CLASSES, remedy),
+            passed=table.reached(model.result),
         )
     except ModelmillError as error:
-        return replace(nothing, problem=str(error))
+        return replace(model, problem=str(error))
+
+
+def _classes(path: Path, remedy: str) -> list[ClassRow]:
+    """What classes.csv says, nothing if there is none."""
+    if not path.exists():
+        return []
+    with undamaged(path, remedy), path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file, strict=True)
+        if header != ["class", "examples", "precision", "recall"]:
+            raise ValueError(f"its columns are {', '.join(header)}")
+        return [ClassRow(name, int(of), float(p), float(r)) for name, of, p, r in rows]
 
 
 def _sample(path: Path, remedy: str) -> str:

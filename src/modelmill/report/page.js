@@ -1,6 +1,6 @@
 "use strict";
 
-// --- the table: sorted by the column whose name is pressed ----------------------------------
+// --- the table: each data set's models sorted by the column whose name is pressed -----------
 const table = document.getElementById("table");
 for (const button of table.querySelectorAll("thead button")) {
   const header = button.parentElement;
@@ -11,12 +11,15 @@ for (const button of table.querySelectorAll("thead button")) {
     const compare = header.classList.contains("number")
       ? (a, b) => a - b
       : (a, b) => a.localeCompare(b);
-    const rows = [...table.tBodies[0].rows].sort((first, second) => {
-      const [a, b] = [key(first), key(second)];
-      // What is not known comes last, whichever way the others go.
-      return a === "" || b === "" ? (a === "") - (b === "") : sign * compare(a, b);
-    });
-    table.tBodies[0].append(...rows);
+    for (const body of table.tBodies) {
+      const [group, ...rows] = body.rows;
+      rows.sort((first, second) => {
+        const [a, b] = [key(first), key(second)];
+        // What is not known comes last, whichever way the others go.
+        return a === "" || b === "" ? (a === "") - (b === "") : sign * compare(a, b);
+      });
+      body.append(group, ...rows);
+    }
     for (const other of table.tHead.rows[0].cells) other.setAttribute("aria-sort", "none");
     header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
     const order = ascending ? "ascending" : "descending";
@@ -24,10 +27,56 @@ for (const button of table.querySelectorAll("thead button")) {
   });
 }
 
+// --- and only those that have all of the words that are asked for ---------------------------
+document.getElementById("filter").addEventListener("input", ({ target }) => {
+  const words = target.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  let shown = 0;
+  for (const body of table.tBodies) {
+    const [group, ...rows] = body.rows;
+    for (const row of rows) {
+      const text = `${group.textContent} ${row.textContent}`.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      shown += !row.hidden;
+    }
+    group.hidden = rows.every((row) => row.hidden);
+  }
+  document.getElementById("sorted").textContent = `${shown} models shown`;
+});
+
+// --- two models side by side: what differs first --------------------------------------------
+const pair = document.querySelector("article[aria-labelledby=pair]");
+function showPair() {
+  const settings = JSON.parse(document.getElementById("settings").textContent);
+  const names = [...pair.querySelectorAll("select")].map((select) => select.value);
+  const [one, other] = names.map((name) => settings[name]);
+  const differs = (key) => one[key] !== other[key];
+  const keys = [...new Set([...Object.keys(one), ...Object.keys(other)])];
+  keys.sort((a, b) => differs(b) - differs(a));
+  const cell = (kind, text) => Object.assign(document.createElement(kind), { textContent: text ?? "–" });
+  const rows = keys.map((key) => {
+    const row = document.createElement("tr");
+    row.className = differs(key) ? "" : "missing";
+    const header = Object.assign(cell("th", key), { scope: "row" });
+    row.append(header, cell("td", one[key]), cell("td", other[key]));
+    return row;
+  });
+  const head = pair.querySelector("thead").rows[0];
+  names.forEach((name, index) => (head.cells[index + 1].textContent = name));
+  pair.querySelector("tbody").replaceChildren(...rows);
+  pair.querySelectorAll(".gallery").forEach((gallery, index) => {
+    const pictures = document.getElementById(names[index]).closest("article").querySelectorAll(".gallery > li");
+    gallery.replaceChildren(...[...pictures].map((picture) => picture.cloneNode(true)));
+  });
+}
+if (pair) {
+  for (const select of pair.querySelectorAll("select")) select.addEventListener("change", showPair);
+  showPair();
+}
+
 // --- the charts: drawn when they come near, for dozens at once would take seconds -----------
 const views = new Map();
 
-function theme() {
+function theme(width) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const [text, quiet, line] = ["--text", "--quiet", "--line"].map(colour);
@@ -36,17 +85,19 @@ function theme() {
     background: "transparent",
     font,
     axis: { labelColor: quiet, titleColor: quiet, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 11, titleFontWeight: "normal", tickCount: 6 },
-    legend: { labelColor: text, labelFontSize: 12, symbolStrokeWidth: 2.5, symbolSize: 300 },
+    legend: { labelColor: text, labelFontSize: 12, symbolStrokeWidth: 2.5, symbolSize: 300, columns: Math.max(1, Math.floor(width / 180)), labelLimit: 140 },
     range: { category: [colour("--first"), colour("--second")] },
     rule: { color: quiet },
+    text: { color: quiet },
     view: { stroke: null },
   };
 }
 
 async function draw(figure) {
   const spec = JSON.parse(figure.querySelector("script").textContent);
-  const options = { actions: false, renderer: "svg", config: theme() };
-  const { view } = await vegaEmbed(figure.querySelector(".plot"), spec, options);
+  const plot = figure.querySelector(".plot");
+  const options = { actions: false, renderer: "svg", config: theme(plot.clientWidth) };
+  const { view } = await vegaEmbed(plot, spec, options);
   views.set(figure, view);
 }
 
@@ -92,14 +143,29 @@ for (const button of document.querySelectorAll("[data-zoom]")) {
   button.addEventListener("click", () => zoom(button.closest(".chart"), button.dataset.zoom));
 }
 
-// --- the pictures: enlarged when pressed ----------------------------------------------------
+// --- the pictures: enlarged when pressed, and then one after another ------------------------
 const dialog = document.getElementById("enlarged");
-for (const button of document.querySelectorAll(".picture")) {
-  button.addEventListener("click", () => {
-    const { src, alt } = button.querySelector("img");
-    Object.assign(dialog.querySelector("img"), { src, alt });
-    dialog.setAttribute("aria-label", alt);
-    dialog.showModal();
-  });
+let shown = [];
+let place = 0;
+function enlarge(step) {
+  place = (place + step + shown.length) % shown.length;
+  const { src, alt } = shown[place].querySelector("img");
+  Object.assign(dialog.querySelector("img"), { src, alt });
+  dialog.querySelector("p").textContent = `${alt} (${place + 1} of ${shown.length})`;
+  dialog.setAttribute("aria-label", alt);
 }
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest(".picture");
+  if (!button) return;
+  shown = [...button.closest(".gallery").querySelectorAll(".picture")];
+  place = shown.indexOf(button);
+  enlarge(0);
+  dialog.showModal();
+});
+for (const button of dialog.querySelectorAll("[data-turn]")) {
+  button.addEventListener("click", () => enlarge(Number(button.dataset.turn)));
+}
+dialog.addEventListener("keydown", ({ key }) => {
+  if (key === "ArrowLeft" || key === "ArrowRight") enlarge(key === "ArrowLeft" ? -1 : 1);
+});
 dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

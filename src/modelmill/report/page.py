@@ -10,10 +10,23 @@ from typing import Any
 from modelmill.files import write_text
 from modelmill.params import Params
 from modelmill.parts import PACKAGE
-from modelmill.report import charts, content, stages
+from modelmill.report import charts, compare, content, stages
 from modelmill.report.moment import Moment
 
 FOLDER = PACKAGE / "report"
+# Of the table, with how they are sorted; all but the first and what a phone has room for.
+COLUMNS = {
+    "model": "text",
+    "metric": "text wide-only",
+    "ours": "number",
+    "published": "number wide-only",
+    "ratio": "number wide-only",
+    "goal": "number",
+    "time": "number wide-only",
+    "epochs": "number wide-only",
+    "parameters": "number wide-only",
+}
+MEASURED = ("metric", "ours", "parameters", "epochs", "time")
 
 
 def write(path: Path, params: Params, root: Path, moment: Moment | None = None) -> None:
@@ -25,10 +38,16 @@ def write(path: Path, params: Params, root: Path, moment: Moment | None = None) 
         moment: what depends on when and where the page is written; a stage's output has none,
             for DVC takes it to be a function of the stage's dependencies.
     """
-    seconds = moment.seconds if moment else lambda card: None
+    models = content.models(params, root, moment.seconds if moment else lambda card: None)
     page: dict[str, Any] = {
         "params": params,
-        "models": content.models(params, root, seconds),
+        "models": models,
+        "groups": compare.groups(params, models),
+        "columns": COLUMNS,
+        "all_settings": {
+            model.name: {cell: model.cells[cell].text for cell in MEASURED} | model.settings
+            for model in models
+        },
         "fundamentals": content.figures(
             root / "data/figures/fundamentals", "dvc repro fundamentals"
         ),
@@ -50,6 +69,7 @@ def render(page: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     # These three are the project's own and the library's code, which the template takes as it is.
     code = {
         "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
