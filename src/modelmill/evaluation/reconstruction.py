@@ -18,7 +18,7 @@ METRICS: dict[str, Better] = {
     "squared_error_per_example": "lower",
 }
 SHOWN = 10
-STEPS = 8  # on the way from one example to another
+WALKED, STEPS = 6, 8  # examples, and steps from each to the next
 MAPPED = 2_000  # codes: t-SNE takes seconds for them
 PERPLEXITY = 30  # about how many neighbours t-SNE keeps together
 
@@ -37,6 +37,8 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     A model that is shown whole inputs is there for its code. Beside its error by example stands
     that of as many principal components (Hinton and Salakhutdinov 2006).
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     from modelmill.figures import images
     from modelmill.trained import artifacts, insights
     from modelmill.trained.inference import predict
@@ -60,11 +62,12 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     else:
         encoder, decoder = insights.halves(model)
         codes = predict(encoder, x, scale)
-        linear = of_components(job.data.split("train")["x"], x, codes.shape[1]) * scale
+        with threadpool_limits(1):  # rounded alike on any number of cores
+            linear = of_components(job.data.split("train")["x"], x, codes.shape[1]) * scale
+            _draw_map(job, options.split, codes)
         lines.append((f"PCA, {codes.shape[1]}\ncomponents", linear[:SHOWN].clip(0, 1)))
         metrics["squared_error_per_example"] = total / len(x)
         metrics["squared_error_per_example_of_pca"] = squared_error(linear, whole) / len(x)
-        _draw_map(job, options.split, codes)
         if x.ndim == 3:
             _draw_walks(job, decoder, x, codes)
     if x.ndim == 3:
@@ -84,12 +87,10 @@ def of_components(train: np.ndarray, x: np.ndarray, count: int) -> np.ndarray:
     No linear code of so many numbers has a smaller squared error (Baldi and Hornik 1989).
     """
     from sklearn.decomposition import PCA  # type: ignore[import-untyped]
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     known, asked = (part.reshape(len(part), -1).astype(np.float32) for part in (train, x))
     pca = PCA(min(count, *known.shape), svd_solver="covariance_eigh")
-    with threadpool_limits(1):  # rounded alike on any number of cores
-        return pca.fit(known).inverse_transform(pca.transform(asked)).reshape(x.shape)
+    return pca.fit(known).inverse_transform(pca.transform(asked)).reshape(x.shape)
 
 
 def walks(codes: np.ndarray, steps: int) -> np.ndarray:
@@ -99,17 +100,19 @@ def walks(codes: np.ndarray, steps: int) -> np.ndarray:
 
 
 def _draw_map(job: Job, split: str, codes: np.ndarray) -> None:
-    """The codes of the first examples as a map, by t-SNE (van der Maaten and Hinton 2008)."""
+    """The first codes as a map, by t-SNE (van der Maaten and Hinton 2008), where classes exist."""
     from sklearn.manifold import TSNE  # type: ignore[import-untyped]
 
     from modelmill.figures import codes as figures
 
-    arrays, names = job.data.split(split), job.data.meta.get("class_names")
-    if names and len(codes) > 3 * PERPLEXITY:
-        mapped = TSNE(perplexity=PERPLEXITY, max_iter=500, init="random", random_state=0)
-        points = mapped.fit_transform(codes[:MAPPED])
-        title = f"{job.name}: codes of {len(points):,} {split} examples, by class"
-        figures.by_class(points, arrays["y"][:MAPPED], names, title, job.figures / "codes.png")
+    names = job.data.meta.get("class_names")
+    if names is None or len(codes) <= 3 * PERPLEXITY:
+        return
+    mapped = TSNE(perplexity=PERPLEXITY, max_iter=500, init="random", random_state=0)
+    points = mapped.fit_transform(codes[:MAPPED])
+    title = f"{job.name}: codes of {len(points):,} {split} examples, by class"
+    truth = job.data.split(split)["y"][:MAPPED]
+    figures.by_class(points, truth, names, title, job.figures / "codes.png")
 
 
 def _draw_walks(job: Job, decoder: "keras.Model", x: np.ndarray, codes: np.ndarray) -> None:
@@ -117,10 +120,13 @@ def _draw_walks(job: Job, decoder: "keras.Model", x: np.ndarray, codes: np.ndarr
     from modelmill.figures import images
     from modelmill.trained.inference import predict
 
-    scale = job.data.meta["scale"]
-    lines = []
-    for row, way in enumerate(walks(codes[: SHOWN // 2 + 1], STEPS)):
-        seen = [x[row : row + 1] * scale, predict(decoder, way, 1.0), x[row + 1 : row + 2] * scale]
-        lines.append(("", np.concatenate(seen)))
-    title = f"{job.name}: from the code of one to that of another"
+    ways = walks(codes[:WALKED], STEPS)
+    between = predict(decoder, ways.reshape(-1, codes.shape[1]), 1.0)
+    between = between.reshape(*ways.shape[:2], *x.shape[1:])
+    shown = x[:WALKED] * job.data.meta["scale"]
+    lines = [
+        ("", np.concatenate([shown[row : row + 1], way, shown[row + 1 : row + 2]]))
+        for row, way in enumerate(between)
+    ]
+    title = f"{job.name}: on the straight line from one code to the next"
     images.rows(lines, title, job.figures / "walks.png")

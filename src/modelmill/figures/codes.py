@@ -19,7 +19,7 @@ def by_class(
     with drawing(path, 6.4, 6.0, grid=False) as figure:
         axes = figure.subplots()
         x, y = points.T
-        axes.scatter(x, y, 6, truth, cmap=colours, vmin=0, vmax=len(names) - 1)
+        axes.scatter(x, y, 8, truth, cmap=colours, vmin=0, vmax=len(names) - 1)
         for index in np.unique(truth):
             middle = np.median(points[truth == index], axis=0)
             outline = [withStroke(linewidth=3, foreground="white")]
