@@ -21,6 +21,7 @@ PICTURES = {
     "mnist_cnn": "confusion curves feature_maps filters mistakes",
     "mnist_lstm": "confusion curves mistakes reading",
     "mnist_denoising_autoencoder": "curves reconstructions",
+    "mnist_autoencoder": "codes curves reconstructions walks",
     "ptb_small": "curves perplexity",
     "char_rnn": "curves perplexity",
     "movielens_mf": "calibration curves errors",

@@ -74,10 +74,30 @@ def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypa
     np.testing.assert_array_equal(seen[0], seen[1])
 
 
+def test_principal_components_leave_what_can_be_worked_out_by_hand():
+    """Of points on a cross the longer bar is the first component; the other bar is the error."""
+    cross = np.array([[8, 7], [2, 7], [5, 8], [5, 6]], np.float32)
+    found = reconstruction.of_components(cross, cross, 1)
+    np.testing.assert_allclose(found, [[8, 7], [2, 7], [5, 7], [5, 7]], atol=1e-5)
+    assert reconstruction.squared_error(found, cross) == pytest.approx(2)
+    both = reconstruction.of_components(cross, cross, 2)
+    np.testing.assert_allclose(both, cross, atol=1e-5)
+
+
+def test_a_squared_error_is_added_up_over_values_and_examples():
+    assert reconstruction.squared_error(np.zeros((2, 3)), np.full((2, 3), 2.0)) == 2 * 3 * 4
+
+
+def test_a_walk_goes_straight_from_each_code_to_the_next():
+    codes = np.array([[0, 0], [1, 2], [1, 0]], np.float32)
+    expected = [[[0, 0], [0.5, 1], [1, 2]], [[1, 2], [1, 1], [1, 0]]]
+    np.testing.assert_array_equal(reconstruction.walks(codes, 3), expected)
+
+
 # --- figures -------------------------------------------------------------------------------
 
 CURVES = ["learning_curves", "perplexity", "line_fit", "line_over_time"]
-CLASSES = ["confusion_matrix", "decision_regions", "reading"]
+CLASSES = ["confusion_matrix", "decision_regions", "reading", "codes"]
 IMAGES = ["grid", "rows", "mosaics"]
 
 
@@ -90,7 +110,7 @@ def history(laps=4):
 
 
 def draw(name, path):
-    from modelmill.figures import classes, curves, images
+    from modelmill.figures import classes, codes, curves, images
 
     x, y = LINE
     match name:
@@ -116,6 +136,9 @@ def draw(name, path):
         case "reading":
             shares = np.full((2, 9, 3), 1 / 3)
             classes.reading(DIGITS[:2], shares, NAMES, "toy", path)
+        case "codes":
+            points = DIGITS[..., :2].reshape(-1, 2)
+            codes.by_class(points, np.arange(len(points)) % 3, NAMES, "toy", path)
         case "grid":
             images.grid(DIGITS, [str(i) for i in range(14)], "toy", path)
         case "no mistakes":

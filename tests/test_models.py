@@ -37,6 +37,8 @@ PARAMETERS = {
     "mnist_lstm": (28 + 128) * 512 + 512 + 128 * 10 + 10,
     "mnist_row_lstm": (28 + 28) * 112 + 112 + 28 * 10 + 10,
     "mnist_denoising_autoencoder": 784 * 500 + 500 + 784,
+    "mnist_autoencoder": 2 * (784 * 256 + 256 * 128) + 256 + 128 + 256 + 784,
+    "mnist_deep_autoencoder": 2 * (784_000 + 500_000 + 125_000 + 7_500) + 2 * 1_750 + 30 + 784,
     "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
     "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
     "movielens_mf": 1 + (943 + 1_682) * (1 + 100),
@@ -49,6 +51,13 @@ def models():
     return params.load(ROOT / "params.yaml").models
 
 
+def spec_of(entry):
+    """What its data ask of a model; an autoencoder gives back its inputs."""
+    if entry.task == "reconstruction":
+        return Spec.examples((28, 28), 784)
+    return SPECS[entry.dataset]
+
+
 def build(arch, net, spec):
     import keras
 
@@ -59,14 +68,14 @@ def build(arch, net, spec):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_model_has_the_published_number_of_parameters(models, name):
     entry = models[name]
-    built = part("models", entry.arch, "arch").build(entry.net, SPECS[entry.dataset])
+    built = part("models", entry.arch, "arch").build(entry.net, spec_of(entry))
     assert built.count_params() == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_no_layer_starts_with_the_values_of_another(models, name):
     entry = models[name]
-    built = part("models", entry.arch, "arch").build(entry.net, SPECS[entry.dataset])
+    built = part("models", entry.arch, "arch").build(entry.net, spec_of(entry))
     starts = [weight.ravel()[:8].tobytes() for weight in built.get_weights() if np.ptp(weight)]
     assert len(set(starts)) == len(starts)
 
@@ -87,6 +96,30 @@ def test_the_way_back_of_tied_weights_is_the_transposed_matrix():
 
     expected = sigmoid(sigmoid(x.reshape(5, 4) @ kernel + bias) @ kernel.T + back)
     np.testing.assert_allclose(model(x).numpy().reshape(5, 4), expected, rtol=1e-5)
+
+
+def test_a_deep_autoencoder_has_a_linear_code_and_answers_between_0_and_1():
+    net = {"hidden_units": [6, 2], "activation": "relu", "code": "linear", "tied": False}
+    model = build(autoencoder, net | {"initializer": NORMAL}, Spec.examples((2, 2), 4))
+    x = np.random.default_rng(0).random((5, 2, 2)).astype(np.float32)
+    weights = [weight.numpy() for weight in model.weights]
+    z, activations = x.reshape(5, 4), ["relu", "linear", "relu", "sigmoid"]
+    by_name = {"relu": lambda z: np.maximum(z, 0), "linear": lambda z: z}
+    by_name["sigmoid"] = lambda z: 1 / (1 + np.exp(-z))
+    for kernel, bias, activation in zip(weights[::2], weights[1::2], activations, strict=True):
+        z = by_name[activation](z @ kernel + bias)
+    np.testing.assert_allclose(model(x).numpy().reshape(5, 4), z, rtol=1e-5)
+
+
+def test_the_halves_of_an_autoencoder_meet_in_its_code():
+    from modelmill.trained import insights
+
+    net = {"hidden_units": [3, 2], "code": "linear", "tied": True, "initializer": NORMAL}
+    model = build(autoencoder, net, Spec.examples((2, 2), 4))
+    encoder, decoder = insights.halves(model)
+    x = np.random.default_rng(0).random((5, 2, 2)).astype(np.float32)
+    assert encoder(x).shape == (5, 2)
+    np.testing.assert_allclose(decoder(encoder(x)), model(x), rtol=1e-6)
 
 
 def test_tied_weights_are_saved_once_and_come_back(tmp_path):

@@ -1,7 +1,7 @@
-"""Autoencoder: sigmoid layers down to a code, and as many back up to the inputs."""
+"""Autoencoder: dense layers down to a code, and as many back up to the inputs."""
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 
 INPUTS = ("x",)
 
+Activation: TypeAlias = Literal["linear", "sigmoid", "tanh", "relu", "elu", "gelu", "silu"]
+
 
 class Net(Section):
-    """`hidden_units` from the inputs to the code; the way back mirrors them.
+    """`hidden_units` from the inputs to the code; the way back mirrors them, and ends in a sigmoid.
 
     With `tied` weights each layer back up uses the transposed matrix of its counterpart (Vincent
     et al. 2008).
+
+    Attributes:
+        activation: of the layers between the inputs, the code and the outputs.
+        code: activation of the code; Hinton and Salakhutdinov 2006 have a linear one.
     """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
+    activation: Activation = "sigmoid"
+    code: Activation = "sigmoid"
     tied: bool
     initializer: Initializer
 
@@ -40,20 +48,17 @@ def build(net: Net, spec: Spec) -> "keras.Model":
 
     from modelmill.layers.tied import Transposed
 
+    def dense(units: int, activation: str) -> keras.layers.Dense:
+        kernel_initializer = initializer(net.initializer)
+        return keras.layers.Dense(units, activation, kernel_initializer=kernel_initializer)
+
     inputs = keras_input(spec, "x")
     x = keras.layers.Flatten()(inputs)
-    encoder = [
-        keras.layers.Dense(units, "sigmoid", kernel_initializer=initializer(net.initializer))
-        for units in net.hidden_units
-    ]
+    *between, last = net.hidden_units
+    encoder = [*(dense(units, net.activation) for units in between), dense(last, net.code)]
     for layer in encoder:
         x = layer(x)
-    for layer, units in zip(
-        reversed(encoder), [*reversed(net.hidden_units[:-1]), spec.outputs], strict=True
-    ):
-        if net.tied:
-            x = Transposed(layer, "sigmoid")(x)
-        else:
-            kernel_initializer = initializer(net.initializer)
-            x = keras.layers.Dense(units, "sigmoid", kernel_initializer=kernel_initializer)(x)
+    back = [*((units, net.activation) for units in reversed(between)), (spec.outputs, "sigmoid")]
+    for layer, (units, activation) in zip(reversed(encoder), back, strict=True):
+        x = (Transposed(layer, activation) if net.tied else dense(units, activation))(x)
     return keras.Model([inputs], keras.layers.Reshape(inputs.shape[1:])(x))

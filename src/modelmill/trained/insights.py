@@ -1,4 +1,6 @@
-"""What is inside a trained classifier of images, for any architecture made of Keras' layers."""
+"""What is inside a trained model of images, for any architecture made of Keras' layers."""
+
+import math
 
 import keras
 import numpy as np
@@ -52,3 +54,9 @@ def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
     outputs, *_ = recurrent(tf.constant(images))
     logits = model.layers[-1](tf.reshape(outputs, [-1, recurrent.units]))
     return logits.numpy().reshape(*outputs.shape[:2], -1)
+
+
+def halves(model: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """What makes codes of examples, and what makes examples of codes: the narrowest layer's."""
+    code = min((layer.output for layer in model.layers), key=lambda of: math.prod(of.shape[1:]))
+    return keras.Model(model.inputs, code), keras.Model(code, model.output)
