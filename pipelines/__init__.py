@@ -3,10 +3,17 @@
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from modelmill.errors import ModelmillError
 
 NOTHING_LEFT = "nothing half-written was left behind"
+called_from = Path()  # the user's folder, below the repository's root, in which commands run
+
+
+def given(path: str) -> Path:
+    """A path as the user wrote it."""
+    return called_from / path
 
 
 def run(main: Callable[[], None]) -> None:

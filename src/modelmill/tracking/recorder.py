@@ -7,7 +7,7 @@ for the next stages until there has been nothing to record for a while: MLflow i
 a whole pipeline. Such a file is a journal: whoever finds one whose recording process has died, the
 next one or ``sync``, carries it out from its beginning, and what MLflow has already stays as it is.
 What could not be recorded, and what DVC took from its cache, is made good from
-the results by ``python -m pipelines.sync``.
+the results by ``modelmill sync``.
 """
 
 import gc
@@ -44,7 +44,7 @@ IDLE_SECONDS = 10.0
 FLUSH_SECONDS = 1.0
 ANSWER_SECONDS = 0.02  # between two looks for the answer
 ALIVE_SECONDS = 1.0  # between two looks whether a stage that tells nothing is alive
-LATER = "`python -m pipelines.sync` completes the recording later"
+LATER = "`modelmill sync` completes the recording later"
 EVENTS, ANSWER, BELL = ".events", ".answer", "bell"
 
 
