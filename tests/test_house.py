@@ -35,7 +35,7 @@ LINES = [
     {"tracking"},
     {"report"},
     {"sweeps"},
-    {"command"},
+    {"keys", "editors", "command"},
 ]
 SLOW = ("tensorflow", "keras", "mlflow", "ray", "optuna", "sklearn", "matplotlib")
 STAGES = params.read_yaml(ROOT / "dvc.yaml")["stages"]

@@ -14,7 +14,13 @@ SHOWN = 10
 
 
 class Eval(Section):
-    """The split to measure on, and the share of the input values that are set to zero first."""
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+        corruption: share of the input values that are set to zero first.
+        seed: of the draw of that share.
+    """
 
     split: str
     corruption: Probability = 0.0

@@ -21,6 +21,11 @@ class Net(Section):
 
     With `tied` weights each layer back up uses the transposed matrix of its counterpart (Vincent
     et al. 2008).
+
+    Attributes:
+        hidden_units: of each layer down to the code.
+        tied: whether the way back has the weights of the way there.
+        initializer: initial values of the weights; biases start at 0.
     """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]

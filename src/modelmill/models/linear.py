@@ -13,7 +13,13 @@ INPUTS = ("x",)
 
 
 class Net(Section):
-    """Whether there is a b, and where W and b start."""
+    """W x + b.
+
+    Attributes:
+        bias: whether there is a b.
+        initializer: initial values of W.
+        bias_initializer: initial values of b.
+    """
 
     bias: bool
     initializer: Initializer

@@ -15,7 +15,16 @@ INPUTS = ("x",)
 
 
 class Net(Section):
-    """`hidden_units` from the inputs on; `dropout` acts on the output of each hidden layer."""
+    """The hidden layers, and what they and the output layer start from.
+
+    Attributes:
+        hidden_units: of each hidden layer, from the inputs on.
+        activation: of the hidden layers.
+        dropout: share of each hidden layer's outputs set to zero while training.
+        bias: whether layers add one.
+        initializer: initial values of the weights.
+        bias_initializer: initial values of the biases.
+    """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
     activation: Literal["sigmoid", "tanh", "relu"]
