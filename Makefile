@@ -13,22 +13,24 @@ help: ## this list
 setup: .venv/installed ## make .venv and install the locked requirements
 
 .venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
+	  f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
 	pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
-	python -m pipelines.compose profile=$(PROFILE)
+	modelmill compose profile=$(PROFILE)
 	dvc repro
-	@python -m pipelines.results
+	@modelmill results
 
 report: setup ## open a page of all there is now: report.html
-	python -m pipelines.report --now report.html
+	modelmill report --now report.html
 	@python -m webbrowser -t "$$(python -c 'from pathlib import Path; print(Path("report.html").absolute().as_uri())')"
 
 results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
-	@python -m pipelines.results --publish
+	@modelmill results --publish
 
 # pip takes PyTorch's build for processors where it finds it: it is the later version of the two.
 .venv-torch/installed:
@@ -44,7 +46,7 @@ bench: setup .venv-torch/installed ## training speed beside others: make bench O
 
 sweep: setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--resume
 	dvc repro preprocess
-	@python -m pipelines.sweep $(NAME) $(ARGS)
+	@modelmill sweep $(NAME) $(ARGS)
 
 test: setup ## the whole test suite; LONG=--long: also what takes minutes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(LONG)
@@ -61,7 +63,7 @@ check: setup audit ## lint, format, types, security, params.yaml against conf/, 
 	ruff format --check .
 	mypy
 	bandit --quiet --recursive --configfile pyproject.toml src pipelines
-	python -m pipelines.compose --check
+	modelmill compose --check
 	dvc stage list --all > /dev/null
 
 audit: setup ## the lock against known vulnerabilities, where an advisory service answers
@@ -72,7 +74,7 @@ ui: setup ## compare runs in the browser
 	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri "$$(python -c 'from modelmill.tracking import store; print(store.database())')"
 
 sync: setup ## complete MLflow's records from data/
-	python -m pipelines.sync
+	modelmill sync
 
 clean-checkpoints: ## forget where interrupted trainings stopped
 	rm -rf data/checkpoints

@@ -64,8 +64,8 @@ def main() -> None:
         seconds(["dvc", "repro"], other)
         commands = {
             STAGE: ([python, "-c", "import tensorflow"], here),
-            f"train {MODEL}": ([python, "-m", "pipelines.train", MODEL], here),
-            f"evaluate {MODEL}": ([python, "-m", "pipelines.evaluate", MODEL], here),
+            f"train {MODEL}": (["modelmill", "train", MODEL], here),
+            f"evaluate {MODEL}": (["modelmill", "evaluate", MODEL], here),
             NOTHING: (["dvc", "repro"], other),
             f"repro of {stages} stages up to date": (["dvc", "repro"], here),
         }

@@ -1,13 +1,12 @@
-"""How much faster a sweep is than its trials one after another by `pipelines.train`.
+"""How much faster a sweep is than its trials one after another by `modelmill train`.
 
-In a throw-away clone, with the sweep of the MLP as conf/sweep has it. A trial of `pipelines.train`
+In a throw-away clone, with the sweep of the MLP as conf/sweep has it. A trial of `modelmill train`
 has all cores, one of the sweep a core. The values of the sweep's trials are those trained again.
 """
 
 import argparse
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,24 +31,24 @@ def main() -> None:
         subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), str(clone)], check=True)
         (clone / "data/processed").symlink_to(Path("data/processed").absolute())
         os.environ["PYTHONPATH"] = str(clone / "src")
-        together = seconds(clone, "pipelines.sweep", NAME)
+        together = seconds(clone, "sweep", NAME)
         folder = clone / "data/sweeps" / NAME
         trials = study.judged(study.open_study(study.storage(folder), NAME, sweep))
         alone = 0.0
         for trial in trials:
             wanted = settings.with_values(base, table.values(trial, sweep))
             write_text(clone / "params.yaml", dumped(wanted))
-            alone += seconds(clone, "pipelines.train", sweep.model)
+            alone += seconds(clone, "train", sweep.model)
     print(
         f"{len(trials)} trials of {NAME} on {machine()}: {together:.0f} s as a sweep, "
         f"{alone:.0f} s one after another, {alone / together:.2f} times as fast"
     )
 
 
-def seconds(clone: Path, *module: str) -> float:
+def seconds(clone: Path, *arguments: str) -> float:
     """How long a command of the clone takes."""
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", *module], cwd=clone, check=True)
+    subprocess.run(["modelmill", *arguments], cwd=clone, check=True)
     return time.monotonic() - began
 
 

@@ -89,7 +89,7 @@ def measured(profile: str, clone: Path) -> dict[str, Any]:
     os.environ |= {"PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1"}
     subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), str(clone)], check=True)
     Path(clone, "dvc.lock").unlink()
-    compose = [sys.executable, "-m", "pipelines.compose", f"profile={profile}"]
+    compose = ["modelmill", "compose", f"profile={profile}"]
     subprocess.run(compose, cwd=clone, check=True)
     seconds, numbers = by_kind(follow(["dvc", "repro"], clone))
     ask = [sys.executable, "-c", TRAINING]

@@ -1,12 +1,20 @@
 """The stages of dvc.yaml and the commands around them: thin scripts over `modelmill`."""
 
 import io
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from modelmill.errors import ModelmillError
 
 NOTHING_LEFT = "nothing half-written was left behind"
+called_from = Path()  # the user's folder, below the repository's root, in which commands run
+
+
+def given(path: str) -> Path:
+    """A path as the user wrote it."""
+    return called_from / path
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,6 +27,8 @@ def run(main: Callable[[], None]) -> None:
     except ModelmillError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # of `modelmill results | head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # a disk that is full, a folder that may not be written
         said = " ".join(str(error).split())
         if "requested and" in said:  # by NumPy, which does not pass on why

@@ -1,4 +1,4 @@
-"""Composes conf/ into params.yaml, to the same bytes as `dvc exp run` does."""
+"""Composes conf/ into params.yaml, as `dvc exp run` does."""
 
 import argparse
 import json
@@ -13,7 +13,6 @@ from modelmill.files import sha256, write_json, write_text
 from modelmill.params import parse
 from modelmill.plain_yaml import read_yaml, yaml_data
 from modelmill.schema import check_choice, shown
-from pipelines import run
 
 PARAMS = Path("params.yaml")
 MEMORY = Path(".dvc/tmp/composed.json")  # the overrides that made params.yaml
@@ -70,7 +69,7 @@ def check() -> None:
     """
     actual = read_yaml(PARAMS)
     if not isinstance(actual, dict):
-        raise ModelmillError(f"{PARAMS} is empty: run python -m pipelines.compose")
+        raise ModelmillError(f"{PARAMS} is empty: run `modelmill compose`")
     overrides = remembered()
     if overrides is None and "DVC_EXP_NAME" in os.environ:
         return
@@ -86,19 +85,23 @@ def check() -> None:
         raise ModelmillError(
             "params.yaml is stale, it is not what conf/ composes to:\n  "
             + "\n  ".join([*stale[:MANY], *more])
-            + f"\nRun: python -m pipelines.compose {shlex.join(overrides)}"
+            + f"\nRun: modelmill compose {shlex.join(overrides)}"
         )
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("--check", action="store_true", help="write nothing; say what differs")
+    known.add_argument("--stamp", type=Path, help="with --check: a file to write when all is well")
+    known.add_argument("overrides", nargs="*", help="Hydra overrides, such as profile=full seed=2")
+    return known
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.compose", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; say what differs")
-    parser.add_argument("--stamp", type=Path, help="with --check: a file to write when all is well")
-    parser.add_argument("overrides", nargs="*", help="Hydra overrides, such as profile=full seed=2")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     if arguments.check:
         if arguments.overrides:
-            parser.error("--check takes no overrides: it uses those that params.yaml was made with")
+            parser().error("--check takes no overrides: it uses those of params.yaml")
         check()
         if arguments.stamp:
             write_text(arguments.stamp, "params.yaml is what conf/ composes to\n")
@@ -107,7 +110,3 @@ def main() -> None:
     parse(yaml_data(text), "conf")
     write_text(PARAMS, text)
     write_json(MEMORY, {"params": sha256(PARAMS), "overrides": arguments.overrides})
-
-
-if __name__ == "__main__":
-    run(main)

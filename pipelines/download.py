@@ -9,15 +9,18 @@ from modelmill.files import replacing_folder
 from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
-from pipelines import run
 
 FETCHED = ".dvc/tmp/fetched"  # an edit of a reader runs this again, and must not fetch again
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("dataset", help="a key of `datasets` in params.yaml")
+    return known
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.download", description=__doc__)
-    parser.add_argument("dataset", help="a key of `datasets` in params.yaml")
-    name = parser.parse_args().dataset
+    name = parser().parse_args().dataset
     dataset = choose(load().datasets, name, "datasets")
     reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
     with replacing_folder(Path("data/raw", name)) as folder:
@@ -25,7 +28,3 @@ def main() -> None:
             reader.generate(folder, dataset.generate)
         else:
             sources.fetch(name, dataset, folder, repository.root() / FETCHED / name)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -8,13 +8,16 @@ from modelmill.files import replacing_folder, write_json
 from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
-from pipelines import run
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("model", help="a key of `models` in params.yaml")
+    return known
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=__doc__)
-    parser.add_argument("model", help="a key of `models` in params.yaml")
-    name = parser.parse_args().model
+    name = parser().parse_args().model
     params = load()
     entry = choose(params.models, name, "models")
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
@@ -37,7 +40,3 @@ def main() -> None:
             artifacts.save_evaluation(pictures, job.card, entry.eval.model_dump(), metrics)
         write_json(Path("data/metrics", f"{name}.json"), metrics)
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,22 +1,26 @@
-"""Tells the digits in image files apart: the class and the probability of each, a line per file.
+"""Tells the digits in image files apart, a line for each file.
 
-Any size and colour, dark on light or light on dark, one digit anywhere in the picture.
+The line has the class and the probability of every class. Pictures are of any size and colour, dark
+on light or light on dark, one digit anywhere in each.
 """
 
 import argparse
-from pathlib import Path
 
 from modelmill.errors import ModelmillError
 from modelmill.params import load
 from modelmill.schema import choose
-from pipelines import run
+from pipelines import given
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("model", help="a key of `models` in params.yaml")
+    known.add_argument("images", nargs="+", type=given, metavar="image", help="PNG, JPEG, ...")
+    return known
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.predict", description=__doc__)
-    parser.add_argument("model", help="a key of `models` in params.yaml")
-    parser.add_argument("images", nargs="+", type=Path, metavar="image", help="PNG, JPEG, ...")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     name = arguments.model
     params = load()
     entry = choose(params.models, name, "models")
@@ -46,7 +50,3 @@ def main() -> None:
     shares = probabilities(logits, entry.fit.loss)
     for path, row in zip(arguments.images, shares, strict=True):
         print(f"{names[row.argmax()]:>5}", *(f"{share:5.3f}" for share in row), f" {path}")
-
-
-if __name__ == "__main__":
-    run(main)

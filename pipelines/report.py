@@ -9,15 +9,19 @@ from pathlib import Path
 
 from modelmill.files import replacing_folder
 from modelmill.params import load
-from pipelines import run
+from pipelines import given
 
 PAGE = "index.html"
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("--now", type=given, metavar="FILE", help="write here what there is now")
+    return known
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.report", description=__doc__)
-    parser.add_argument("--now", type=Path, metavar="FILE", help="write here what there is now")
-    target = parser.parse_args().now
+    target = parser().parse_args().now
     params = load()
 
     from modelmill.report import page
@@ -29,7 +33,3 @@ def main() -> None:
         return
     with replacing_folder(Path("data/report")) as folder:
         page.write(folder / PAGE, params, Path())
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,4 +1,4 @@
-"""Prints every model's figure beside its goal; publishes those of the profile full."""
+"""Prints every model's figure beside its goal."""
 
 import argparse
 import shutil
@@ -9,20 +9,23 @@ from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
 from modelmill.params import load
 from modelmill.trained.artifacts import Card
-from pipelines import run
 
 REPORT, README = Path("docs/results/full.json"), Path("README.md")
 PICTURES = ("mnist_lstm/reading.png", "mnist_denoising_autoencoder/reconstructions.png")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.results", description=__doc__)
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument(
         "--publish",
         action="store_true",
         help=f"also write {REPORT.parent} and the table in {README}, with times from MLflow",
     )
-    arguments = parser.parse_args()
+    return known
+
+
+def main() -> None:
+    arguments = parser().parse_args()
     params = load()
 
     from modelmill.report import table
@@ -53,7 +56,3 @@ def main() -> None:
     write_text(README, document)
     for picture in PICTURES:
         shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
-
-
-if __name__ == "__main__":
-    run(main)

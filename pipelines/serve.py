@@ -1,6 +1,7 @@
-"""Serves an evaluated model on this machine alone: POST http://127.0.0.1:5001/invocations.
+"""Serves an evaluated model over HTTP, on this machine alone.
 
-It takes and answers what `mlflow models serve` does, and refuses requests that name another host.
+POST http://127.0.0.1:5001/invocations takes and answers what `mlflow models serve` does; requests
+that name another host are refused.
 """
 
 import argparse
@@ -9,16 +10,19 @@ from pathlib import Path
 from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.trained import artifacts
-from pipelines import run
 
 HOST, NAMES = "127.0.0.1", ["127.0.0.1", "localhost"]
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("model", help="a folder of data/models")
+    known.add_argument("--port", type=int, default=5001, metavar="N")
+    return known
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=__doc__)
-    parser.add_argument("model", help="a folder of data/models")
-    parser.add_argument("--port", type=int, default=5001, metavar="N")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     name = arguments.model
     task = artifacts.read_card(Path("data/models", name)).settings["task"]
 
@@ -49,7 +53,3 @@ def main() -> None:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
     print(f"{name}: http://{HOST}:{arguments.port}/invocations (Ctrl-C ends)", flush=True)
     uvicorn.run(app, host=HOST, port=arguments.port, log_level="warning")
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,4 +1,4 @@
-"""Searches the hyperparameters that conf/sweep/NAME.yaml declares; `--promote` keeps the best."""
+"""Searches the hyperparameters that a file of conf/sweep/ says."""
 
 import argparse
 from pathlib import Path
@@ -8,22 +8,25 @@ from modelmill.errors import ModelmillError
 from modelmill.files import write_text
 from modelmill.plain_yaml import yaml_data
 from modelmill.sweeps import settings
-from pipelines import run
 from pipelines.compose import compose
 
 CONF, BEST = Path("conf/sweep"), 10
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.sweep", description=__doc__)
-    parser.add_argument("name", help=f"a file of {CONF}, without .yaml")
-    begin = parser.add_mutually_exclusive_group()
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("name", help=f"a file of {CONF}, without .yaml")
+    begin = known.add_mutually_exclusive_group()
     begin.add_argument("--resume", action="store_true", help="run the trials that are missing")
     begin.add_argument("--fresh", action="store_true", help="forget the trials there are")
-    parser.add_argument(
+    known.add_argument(
         "--promote", action="store_true", help="write the best as conf/experiment/NAME_best.yaml"
     )
-    arguments = parser.parse_args()
+    return known
+
+
+def main() -> None:
+    arguments = parser().parse_args()
     name = arguments.name
     sweep = settings.load(CONF, name)
     base = yaml_data(compose(sweep.overrides))
@@ -67,7 +70,3 @@ def _promote(
     path = Path("conf/experiment", f"{name}_best.yaml")
     write_text(path, promote.experiment(wanted, yaml_data(compose([])), sweep.model, comment))
     print(f"{path}: dvc exp run -S +experiment={path.stem}")
-
-
-if __name__ == "__main__":
-    run(main)

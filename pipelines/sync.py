@@ -1,4 +1,7 @@
-"""Completes MLflow's records from data/, after a run-cache hit, `dvc pull` or a lost database."""
+"""Completes MLflow's records from data/.
+
+Results that came from DVC's cache or by `dvc pull`, or those of a lost database, are recorded.
+"""
 
 import argparse
 from pathlib import Path
@@ -7,13 +10,16 @@ from modelmill.errors import ModelmillError
 from modelmill.params import load
 from modelmill.schema import choose
 from modelmill.trained.artifacts import CARD
-from pipelines import run
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("models", nargs="*", help="keys of `models`; all trained ones by default")
+    return known
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.sync", description=__doc__)
-    parser.add_argument("models", nargs="*", help="keys of `models`; all trained ones by default")
-    names = parser.parse_args().models
+    names = parser().parse_args().models
     params = load()
     trained = [name for name in params.models if Path("data/models", name, CARD).is_file()]
     entries = {name: choose(params.models, name, "models") for name in names or trained}
@@ -41,7 +47,3 @@ def main() -> None:
         print(f"{name}: {'recorded' if added else 'complete already'}")
     if damaged:
         raise ModelmillError("; ".join(damaged))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -9,15 +9,18 @@ from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
 from modelmill.params import Model, load
 from modelmill.schema import choose
-from pipelines import run
 
 CHECKPOINTS = "data/checkpoints"
 
 
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("model", help="a key of `models` in params.yaml")
+    return known
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipelines.train", description=__doc__)
-    parser.add_argument("model", help="a key of `models` in params.yaml")
-    name = parser.parse_args().model
+    name = parser().parse_args().model
     params = load()
     entry = choose(params.models, name, "models")
 
@@ -57,7 +60,3 @@ def _require_unchanged(seed: int, name: str, entry: Model) -> None:
             f"params.yaml changed while {name} was trained with what it said before: "
             "the result is not kept; run dvc repro again"
         )
-
-
-if __name__ == "__main__":
-    run(main)

@@ -104,7 +104,7 @@ class Clone:
             yield
 
     def call(self, script: str, *arguments: str) -> None:
-        """What `python -m pipelines.SCRIPT` does, in this process and with its code."""
+        """What `modelmill SCRIPT` does, in this process and with its code."""
         main = importlib.import_module(f"pipelines.{script}").main
         with self.here(), patch.object(sys, "argv", [script, *arguments]):
             main()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ def test_a_task_may_learn_by_a_rule_take_two_inputs_or_carry_a_state(seed, tmp_p
     clone = seed.copied(tmp_path)
     shutil.copytree(ROOT / "tests/additions", clone.path, dirs_exist_ok=True)
     clone.keep("model", NAMES)
-    clone.run(sys.executable, "-m", "pipelines.compose", "profile=smoke")
+    clone.run("modelmill", "compose", "profile=smoke")
     ran = clone.repro("evaluate")
     assert ran == {f"{stage}@{name}" for stage in ("train", "evaluate") for name in NAMES}
     for name in NAMES:

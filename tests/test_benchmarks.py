@@ -61,7 +61,7 @@ def test_the_time_of_a_run_is_divided_among_its_stages():
     lines = [
         (1.0, "'data/raw/x.dvc' didn't change, skipping\n"),
         (2.0, "Running stage 'download@mnist':\n"),
-        (3.0, "> python -m pipelines.download mnist\n"),
+        (3.0, "> modelmill download mnist\n"),
         (5.0, "Updating lock file 'dvc.lock'\n"),
         (6.0, "Running stage 'train@a':\n"),
         (9.0, "Updating lock file 'dvc.lock'\n"),

@@ -1,7 +1,6 @@
 """What runs again when something is changed: asked of DVC, and twice really run."""
 
 import json
-import sys
 
 import pytest
 from clone import MODELS
@@ -67,7 +66,7 @@ def test_a_stale_params_file_stops_the_pipeline_and_names_the_key(clone):
     clone.edit("conf/model/char_rnn.yaml", "clip_norm: 5.0", "clip_norm: 4.0")
     printed = clone.run("dvc", "repro", "evaluate@char_rnn", code=255)
     assert "models.char_rnn.fit.clip_norm: conf/ says 4.0, params.yaml says 5.0" in printed
-    assert "pipelines.compose profile=smoke" in printed
+    assert "modelmill compose profile=smoke" in printed
 
 
 def test_an_experiment_may_add_a_model_that_is_not_run_by_default(clone):
@@ -79,7 +78,7 @@ def test_an_experiment_may_add_a_model_that_is_not_run_by_default(clone):
 
 def test_training_again_gives_the_same_bytes(seed, tmp_path):
     clone = seed.copied(tmp_path)
-    clone.run(sys.executable, "-m", "pipelines.train", "char_rnn")
+    clone.run("modelmill", "train", "char_rnn")
     assert clone.trained("char_rnn") == seed.trained("char_rnn")
     assert clone.stale("evaluate") == set()
 
@@ -114,7 +113,7 @@ def test_a_new_model_of_a_new_architecture_is_two_files_and_a_line(seed, tmp_pat
     )
     (conf / "my_model.yaml").write_text(text)
     clone.keep("model", [*MODELS, "my_model"])
-    clone.run(sys.executable, "-m", "pipelines.compose", "profile=smoke")
+    clone.run("modelmill", "compose", "profile=smoke")
     assert clone.repro("evaluate") == {"train@my_model", "evaluate@my_model"}
     card = json.loads((clone.path / "data/models/my_model/model.json").read_text())
     assert card["settings"]["net"]["scale"] == 0.5

@@ -14,33 +14,42 @@ import pytest
 from conftest import ROOT
 
 import pipelines
+from pipelines.__main__ import commands
 
-COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
-COMMANDS += ["predict", "fundamentals", "sweep"]
+COMMANDS = list(commands())
 MISTAKES = {
     **dict.fromkeys(("download", "preprocess"), "mnits"),
     **dict.fromkeys(("train", "evaluate", "sample"), "mnist_sofmax"),
     "sweep": "mnist_mlp_rat",
 }
-# Does what `python -m` does for each command of a list, one after another, in one process.
+# Does what `modelmill` does for each command of a list, one after another, in one process.
 SPY = """
-import contextlib, io, json, os, runpy, sys
+import contextlib, io, json, os, sys
 heavy = ("tensorflow", "keras", "mlflow", "matplotlib", "ray", "optuna")
 sys.path.insert(0, os.getcwd())
+from pipelines import __main__ as commands
 answers = []
 for folder, name, *arguments in json.load(sys.stdin):
     os.chdir(folder)
-    sys.argv = ["x", *arguments]
     with contextlib.redirect_stdout(io.StringIO()) as out:
         with contextlib.redirect_stderr(io.StringIO()) as err:
             try:
-                runpy.run_module("pipelines." + name, run_name="__main__")
+                sys.argv = ["modelmill", name, *arguments]
+                commands.main()
                 code = 0
             except SystemExit as end:
                 code = end.code or 0
     imported = [name for name in heavy if name in sys.modules]
     answers.append([code, out.getvalue(), err.getvalue(), imported])
 print(json.dumps(answers))
+"""
+
+
+# What the shell would offer for the last of these words.
+COMPLETED = """
+source /dev/stdin
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+_shtab_modelmill && echo "${COMPREPLY[@]}"
 """
 
 
@@ -64,8 +73,49 @@ def test_help_helps_without_heavy_imports():
     answers = ask(*((ROOT, name, "--help") for name in COMMANDS))
     for name, answer in zip(COMMANDS, answers, strict=True):
         assert answer.code == 0
-        assert f"python -m pipelines.{name}" in answer.out
+        assert f"usage: modelmill {name}" in answer.out
         assert answer.imported == [], name
+
+
+def called(folder, *arguments):
+    """What the console script answers in a folder: its exit code and all it printed."""
+    script = "from modelmill.command import main; main()"
+    command = [sys.executable, "-c", script, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    return found.returncode, found.stdout + found.stderr
+
+
+def test_every_command_is_listed_with_one_line():
+    code, listed = called(ROOT)
+    assert code == 0
+    for name, about in commands().items():
+        assert f"  {name} " in listed
+        assert about.endswith(".")
+    assert max(map(len, listed.splitlines())) < 80
+
+
+def test_a_command_is_of_the_repository_around_the_folder(tmp_path):
+    assert called(ROOT / "conf/model", "train", "mnist_ml") == called(ROOT, "train", "mnist_ml")
+    code, said = called(tmp_path)
+    assert (code, said.count("\n")) == (2, 1)
+    assert f"error: neither {tmp_path} nor a folder above it is a clone of modelmill" in said
+
+
+def test_the_shell_completes_commands_names_and_options():
+    _, script = called(ROOT, "completion", "bash")
+    answers = {
+        ("tr",): "train",
+        ("train", "mnist_dee"): "mnist_deep_mlp",
+        ("download", "movie"): "movielens",
+        ("sweep", "mnist_mlp_"): "mnist_mlp_rate",
+        ("sweep", "--res"): "--resume",
+        ("predict", "mnist_mlp", "READ"): "README.md",
+    }
+    for words, expected in answers.items():
+        command = ["bash", "-c", COMPLETED, "bash", "modelmill", *words]
+        found = subprocess.run(command, cwd=ROOT, input=script, capture_output=True, text=True)
+        assert found.stdout.strip() == expected, words
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -159,7 +209,7 @@ def test_what_the_machine_lacks_is_one_line(capsys, main, said):
 def test_a_terminal_need_not_know_every_sign(encoding, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": f"{ROOT}:{ROOT}/src"}
-    command = [sys.executable, "-m", "pipelines.results"]
+    command = [sys.executable, "-m", "pipelines", "results"]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
     assert (result.returncode, result.stderr) == (0, b"")
     assert b"? 0.9" in result.stdout  # for ≥

@@ -93,7 +93,7 @@ def test_check_names_every_stale_key(house):
     message = str(error.value)
     assert "models.mnist_softmax.fit.batch_size: conf/ says 64, params.yaml says 50" in message
     assert "datasets.mnist.options.validation: conf/ says 6000, params.yaml says 5000" in message
-    assert "python -m pipelines.compose profile=quick" in message
+    assert "modelmill compose profile=quick" in message
 
 
 def test_check_notices_keys_on_one_side_only(house):
@@ -115,7 +115,7 @@ def test_check_remembers_the_overrides_it_composed_with(house, monkeypatch):
         compose.check()
     assert "models.char_rnn.fit.clip_norm" in str(error.value)
     assert "seed:" not in str(error.value)
-    assert "pipelines.compose profile=smoke seed=5" in str(error.value)
+    assert "modelmill compose profile=smoke seed=5" in str(error.value)
 
 
 def test_what_we_composed_is_checked_in_an_experiment_too(house, monkeypatch):

@@ -13,7 +13,17 @@ from modelmill.trained import artifacts
 
 # From the ground up; a folder imports from its own line and from those above it.
 LINES = [
-    {"errors", "files", "schema", "plain_yaml", "parts", "runtime", "repository", "reference"},
+    {
+        "command",
+        "errors",
+        "files",
+        "schema",
+        "plain_yaml",
+        "parts",
+        "runtime",
+        "repository",
+        "reference",
+    },
     {"datasets"},
     {"layers", "models"},
     {"training"},
@@ -25,6 +35,7 @@ LINES = [
     {"tracking"},
     {"report"},
     {"sweeps"},
+    {"keys", "editors", "command"},
 ]
 SLOW = ("tensorflow", "keras", "mlflow", "ray", "optuna", "sklearn", "matplotlib")
 STAGES = params.read_yaml(ROOT / "dvc.yaml")["stages"]

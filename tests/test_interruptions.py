@@ -15,7 +15,7 @@ from deaths import changes
 
 MODEL = "mnist_softmax"
 EVALUATED = f"evaluate@{MODEL}"
-# `pipelines.train` with calls of a step or two, and a checkpoint after each of them.
+# `modelmill train` with calls of a step or two, and a checkpoint after each of them.
 TRAIN = (
     "import sys; from modelmill.training import checkpoints; checkpoints.SECONDS = 0.0;"
     "from pipelines import run, train; import modelmill.runtime as r; start = r.start\n"
@@ -48,7 +48,7 @@ def forget(clone: Clone) -> None:
 def test_a_training_killed_at_any_moment_ends_the_same(clone, tries):
     clone.edit(f"conf/model/{MODEL}.yaml", "smoke: 20 steps", f"smoke: {20 * tries} steps")
     clone.compose("profile=smoke")
-    clone.run(sys.executable, "-m", "pipelines.train", MODEL)
+    clone.run("modelmill", "train", MODEL)
     whole, train = clone.trained(MODEL), [sys.executable, "-c", TRAIN]
     total, moments, kept = changes(clone, *train), random.Random(1), clone.path / "data/checkpoints"
     assert clone.trained(MODEL) == whole
@@ -126,7 +126,7 @@ def test_a_stage_killed_at_any_moment_leaves_nothing_half_written(clone, tries, 
     argument, folder = {**STAGES, "download": ("mnist", "data/raw/mnist")}[stage]
     whole, moments = results(clone), random.Random(3)
     written = {path for path in whole if path.startswith(folder)}
-    command = [sys.executable, "-m", f"pipelines.{stage}", *argument.split()]
+    command = ["modelmill", stage, *argument.split()]
     total = changes(clone, *command)
     assert results(clone) == whole
     for number in range(tries):
@@ -146,7 +146,7 @@ def test_a_stage_killed_at_any_moment_leaves_nothing_half_written(clone, tries, 
 def test_a_stage_that_cannot_write_says_so_and_leaves_the_old_results(clone):
     before = results(clone)
     for stage, (argument, folder) in STAGES.items():
-        command = f"ulimit -f 8; exec {sys.executable} -m pipelines.{stage} {argument}"
+        command = f"ulimit -f 8; exec modelmill {stage} {argument}"
         with clone.started("bash", "-c", command) as process:
             printed, _ = process.communicate()
         assert process.returncode  # not always 2: HDF5 makes Python abort when it exits

@@ -166,7 +166,7 @@ def test_numbers_are_read_as_dvc_reads_them():
 
 
 def test_a_missing_file_says_what_to_do(tmp_path):
-    with pytest.raises(ModelmillError, match=r"pipelines\.compose"):
+    with pytest.raises(ModelmillError, match=r"modelmill compose"):
         params.load(tmp_path / "params.yaml")
 
 

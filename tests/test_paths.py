@@ -1,7 +1,5 @@
 """The pipeline in a repository whose folder has a name that is hard to write down."""
 
-import sys
-
 import pytest
 from clone import ODD
 
@@ -16,8 +14,8 @@ def test_a_folder_may_have_any_name(seed, tmp_path):
     assert "warning" not in printed
     (run,) = clone.runs()
     assert (run["status"], run["tags"]["evaluated_on"]) == ("FINISHED", "test")
-    synced = clone.run(sys.executable, "-m", "pipelines.sync", "mnist_softmax")
+    synced = clone.run("modelmill", "sync", "mnist_softmax")
     assert synced == "mnist_softmax: complete already\n"
     assert [path.name for path in tmp_path.iterdir()] == [ODD]
-    refusal = clone.run(sys.executable, "-m", "pipelines.serve", "mnist_softmax", code=2)
+    refusal = clone.run("modelmill", "serve", "mnist_softmax", code=2)
     assert refusal.startswith("error: MLflow loads no model from a folder with %, ? or # in it: ")

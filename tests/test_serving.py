@@ -73,7 +73,7 @@ def address(house):
     assert len(run.outputs.model_outputs) == 1
     assert client.get_model_version_by_alias("m", "current").run_id == run.info.run_id
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-    command = [sys.executable, "-m", "pipelines.serve", "m", "--port"]
+    command = [sys.executable, "-m", "pipelines", "serve", "m", "--port"]
     with serving(lambda port: [*command, str(port)], "/ping", env=environment) as (server, port):
         assert listening(server) == {"127.0.0.1"}
         yield f"http://127.0.0.1:{port}"

@@ -160,7 +160,7 @@ class Swept(Clone):
         path.write_text(HEADER.format(length=length) + text, encoding="utf-8")
 
     def sweep(self, *arguments, code=0):
-        return self.run(sys.executable, "-m", "pipelines.sweep", *arguments, code=code)
+        return self.run("modelmill", "sweep", *arguments, code=code)
 
     def ended(self, name):
         """When each trial that is over was over, by number."""
@@ -257,7 +257,7 @@ def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
 def test_sweeps_and_a_repro_may_run_side_by_side(clone):
     for name in ("left", "right"):
         clone.declare(name, LONG, "2 epochs")
-    sweep = [sys.executable, "-m", "pipelines.sweep"]
+    sweep = ["modelmill", "sweep"]
     commands = [[*sweep, "left"], [*sweep, "right"], ["dvc", "repro", "train@mnist_mlp"]]
     processes = [clone.started(*command) for command in commands]
     for process in processes:
@@ -286,7 +286,7 @@ def test_a_node_that_dies_costs_no_trial(clone, monkeypatch):
     )
     try:
         node = cluster.add_node(num_cpus=1)
-        sweep = [sys.executable, "-m", "pipelines.sweep", "cluster"]
+        sweep = ["modelmill", "sweep", "cluster"]
         process = clone.started(*sweep, RAY_ADDRESS=cluster.address)
         head = ""
         for line in process.stdout:

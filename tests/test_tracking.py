@@ -268,7 +268,7 @@ def test_a_server_that_is_not_there_costs_one_line(house, monkeypatch, capfd):
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     train()
     errors = warned_once(capfd)
-    assert "pipelines.sync" in errors
+    assert "modelmill sync" in errors
     assert "no answer" not in errors  # it is known before the stage's patience ends
 
 

@@ -1,4 +1,4 @@
-"""modelmill: what `pipelines.train` runs, progress and checkpoints included."""
+"""modelmill: what `modelmill train` runs, progress and checkpoints included."""
 
 from pathlib import Path
 from typing import Any

@@ -25,7 +25,19 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Model(Section):
-    """One entry of `models`; `net` is typed by the architecture, `fit` and `eval` by the task."""
+    """One entry of `models`; `net` is typed by the architecture, `fit` and `eval` by the task.
+
+    Attributes:
+        about: one line for people.
+        dataset: a key of `datasets`.
+        task: a module of `tasks/`: what is learnt, and how.
+        arch: a module of `models/`: the architecture.
+        net: the architecture's own settings.
+        train_for: how long, for each profile; `full` is what the goal is set for.
+        fit: how it is trained.
+        eval: what is measured after training.
+        reference: what the result is held against.
+    """
 
     about: str
     dataset: str
@@ -72,7 +84,16 @@ class Model(Section):
 
 
 class Params(Section):
-    """All of params.yaml."""
+    """All of params.yaml.
+
+    Attributes:
+        profile: a file of conf/profile, which chooses data and lengths of training.
+        seed: of every training: initial weights, order of examples, dropout.
+        synthetic_data: what data sets are made up from in this profile; null for the real ones.
+        log_models: whether MLflow gets each model, so that it can be served.
+        datasets: by name.
+        models: by name.
+    """
 
     profile: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**31)]

@@ -31,8 +31,7 @@ def read_yaml(path: Path) -> Any:
             return yaml_data(file.read(LARGEST + 1), str(path))
     except FileNotFoundError:
         raise ModelmillError(
-            f"{path} is missing: run this from the repository's root, "
-            "after `python -m pipelines.compose`"
+            f"{path} is missing: run `modelmill compose` in the repository's root"
         ) from None
     except UnicodeDecodeError as error:
         raise ModelmillError(f"{path} is not UTF-8: {error}") from None

@@ -8,9 +8,13 @@ Better = Literal["higher", "lower"]
 
 
 class Reference(Section):
-    """What the result is held against: `goal` is ours, `published` is somebody's figure.
+    """What the result is held against.
 
-    A goal of None asks for the figure to be reported only.
+    Attributes:
+        metric: the figure that is compared.
+        goal: what it is to reach; null where it is reported only.
+        published: somebody's figure, null where there is none.
+        source: whose, and where.
     """
 
     metric: str

@@ -1,11 +1,20 @@
 """How a block of params.yaml is declared and validated; knows nothing of what is in it."""
 
 import difflib
+import inspect
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 
 from modelmill.errors import ModelmillError
 
@@ -38,6 +47,35 @@ class Section(BaseModel):
                 near = _nearest(key, cls.model_fields)
                 raise ValueError(f"there is no key {shown(str(key))} here{near}")
         return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: GetJsonSchemaHandler) -> Any:
+        """The docstring's words beside what pydantic knows."""
+        schema = handler(core)
+        block = handler.resolve_ref_schema(schema)
+        block["description"] = about(cls)
+        known = meanings(cls)
+        for key, found in block.get("properties", {}).items():
+            found["description"] = known.get(key, "which block this is" if "const" in found else "")
+            if isinstance(default := cls.model_fields[key].default, tuple):
+                found["default"] = str(default)  # as conf/ has it
+        return schema
+
+
+def about(section: type[Section]) -> str:
+    """What a block's docstring says before its keys."""
+    return " ".join(inspect.cleandoc(section.__doc__ or "").partition("Attributes:")[0].split())
+
+
+def meanings(section: type[Section]) -> dict[str, str]:
+    """What the docstrings of a block, and of those it is made from, say of each key."""
+    found = {}
+    for each in reversed(section.__mro__):
+        listed = inspect.cleandoc(each.__doc__ or "").partition("Attributes:")[2]
+        for key, text in re.findall(r"^    (\w+): (.+(?:\n {8}.+)*)", listed, re.MULTILINE):
+            if key in section.model_fields:
+                found[key] = " ".join(text.split())
+    return found
 
 
 class Open(BaseModel):

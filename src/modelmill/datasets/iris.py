@@ -18,7 +18,13 @@ ARRAYS = {"x": "values", "y": "classes"}
 
 
 class Options(Section):
-    """The first `rows` rows, of which `test_fraction` (rounded up) are held out."""
+    """The first `rows` rows, of which `test_fraction` (rounded up) are held out.
+
+    Attributes:
+        rows: of the file, from its beginning.
+        test_fraction: share of them that is the test set.
+        split_seed: of the draw of that share.
+    """
 
     rows: PositiveInt
     test_fraction: Annotated[float, Field(gt=0, lt=1)]

@@ -22,7 +22,17 @@ class Options(Section):
 
 
 class Generate(Seeded):
-    """y = slope x + intercept + N(0, noise), x `even`ly spaced or `random` in [low, high]."""
+    """y = slope x + intercept + N(0, noise), x `even`ly spaced or `random` in [low, high].
+
+    Attributes:
+        points: how many.
+        x: how they lie between `low` and `high`.
+        low: the smallest x.
+        high: the largest x.
+        slope: of the line.
+        intercept: of the line, at x = 0.
+        noise: standard deviation of the points from the line.
+    """
 
     points: PositiveInt
     x: Literal["even", "random"]

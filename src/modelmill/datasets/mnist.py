@@ -43,7 +43,11 @@ FONT = np.array(
 
 
 class Options(Section):
-    """How many of the first training examples are set aside for validation."""
+    """What is set aside.
+
+    Attributes:
+        validation: how many of the first training examples are for validation.
+    """
 
     validation: Annotated[int, Field(ge=1)]
 

@@ -44,7 +44,11 @@ class Options(Section):
 
     Attributes:
         stars: the largest rating; the smallest is 1.
-        fold: counts from 1.
+        folds: heaps that the ratings are dealt into.
+        fold: the heap that is the test set, counted from 1.
+        shuffle_within: whether all ratings are one pack, or each user's are one.
+        validation_fraction: share of the ratings of the other heaps that is for validation.
+        split_seed: of the shuffling.
     """
 
     stars: Annotated[int, Field(ge=2, le=255)]

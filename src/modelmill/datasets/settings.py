@@ -10,20 +10,35 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Seeded(Section):
-    """What a reader needs at least to make up raw files: the same seed gives the same bytes."""
+    """What a reader needs at least to make up raw files: the same seed gives the same bytes.
+
+    Attributes:
+        seed: of all that is drawn.
+    """
 
     seed: Annotated[int, Field(ge=0)]
 
 
 class File(Section):
-    """A raw file as it must be, wherever it came from."""
+    """A raw file as it must be, wherever it came from.
+
+    Attributes:
+        bytes: its size.
+        sha256: of its bytes, in hexadecimal.
+    """
 
     bytes: PositiveInt
     sha256: Sha256
 
 
 class Member(Section):
-    """Where a file is inside a package: `paths` are joined in order, then adapted."""
+    """Where a file is inside a package.
+
+    Attributes:
+        paths: inside the package, joined in this order.
+        literal: the string constant of a Python file that is the content, such as `penn['train']`.
+        trim_end: characters that are taken off its end, once.
+    """
 
     paths: Annotated[list[str], Field(min_length=1)]
     literal: str | None = None
@@ -31,13 +46,28 @@ class Member(Section):
 
 
 class Https(Section):
+    """Addresses, one for each file.
+
+    Attributes:
+        urls: by name of the file.
+        gzip: whether what is there is compressed.
+    """
+
     kind: Literal["https"]
     urls: dict[str, Annotated[str, Field(pattern="^https://")]]
     gzip: bool = False
 
 
 class Package(Section):
-    """A pinned package, downloaded by the user's own client, unpacked as an archive, never run."""
+    """A pinned package, downloaded by the user's own client, unpacked as an archive, never run.
+
+    Attributes:
+        kind: from the Python package index, or from the npm registry.
+        package: NAME==VERSION of a wheel, NAME@VERSION of npm's.
+        bytes: the size of the archive.
+        sha256: of the archive, in hexadecimal.
+        members: by name of the file, where it is inside the archive.
+    """
 
     kind: Literal["wheel", "npm"]
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.@/-]*(==|@)[\w.]+$")]
@@ -47,7 +77,12 @@ class Package(Section):
 
 
 class Installed(Section):
-    """A data file of an installed Python distribution, read without importing it."""
+    """A data file of an installed Python distribution, read without importing it.
+
+    Attributes:
+        package: the name of the distribution.
+        members: by name of the file, where it is inside the distribution.
+    """
 
     kind: Literal["installed"]
     package: str
@@ -60,7 +95,13 @@ Source = Annotated[Https | Package | Installed, Field(discriminator="kind")]
 class Dataset(Section):
     """One entry of `datasets`; `options` and `generate` are typed by the reader.
 
-    Where `generate` is null, the files come from the sources.
+    Attributes:
+        about: one line for people.
+        reader: a module of `datasets/`, which makes arrays of the files.
+        generate: what the reader makes files up from; null where they come from the sources.
+        files: the raw files by name, as they must be.
+        sources: where they may come from, tried in this order.
+        options: what the reader has to be told.
     """
 
     about: str

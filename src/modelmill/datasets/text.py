@@ -28,7 +28,12 @@ SPEAKERS = ["ROMEO", "JULIET", "MILLER", "KING"]
 
 
 class Options(Section):
-    """`encoding` is any that Python knows; the end of the text is set aside for validation."""
+    """How the text is read and divided.
+
+    Attributes:
+        encoding: of the file, any that Python knows.
+        validation_fraction: share of the text, its end, that is for validation.
+    """
 
     encoding: str
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]

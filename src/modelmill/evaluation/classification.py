@@ -22,7 +22,11 @@ PLACES = 300  # on each axis of decision regions
 
 
 class Eval(Section):
-    """The split to measure on."""
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+    """
 
     split: str
 

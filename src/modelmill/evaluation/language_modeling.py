@@ -20,7 +20,16 @@ LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
 
 class Sample(Section):
-    """The text to continue, by how many tokens, and how each is picked (see `generator`)."""
+    """What the model is to write.
+
+    Attributes:
+        prime: the text to continue.
+        length: tokens to add.
+        pick: the most probable token; one by probability; the latter only after a space (for
+            words: at the start of a sentence).
+        temperature: of the probabilities: below 1 is safer, above 1 is bolder.
+        seed: of the draws.
+    """
 
     prime: Annotated[str, Field(min_length=1)]
     length: Annotated[int, Field(ge=1, le=100_000)]
@@ -30,7 +39,12 @@ class Sample(Section):
 
 
 class Eval(Section):
-    """The split to measure on, and the text to generate."""
+    """What is measured, and what is written.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+        sample: the text to generate.
+    """
 
     split: str
     sample: Sample

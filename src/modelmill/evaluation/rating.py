@@ -19,7 +19,11 @@ TOGETHER = 10_000  # ratings predicted at once
 
 
 class Eval(Section):
-    """The split to measure on."""
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+    """
 
     split: str
 

@@ -24,7 +24,13 @@ PERPLEXITY = 30  # about how many neighbours t-SNE keeps together
 
 
 class Eval(Section):
-    """The split to measure on, and the share of the input values that are set to zero first."""
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+        corruption: share of the input values that are set to zero first.
+        seed: of the draw of that share.
+    """
 
     split: str
     corruption: Probability = 0.0

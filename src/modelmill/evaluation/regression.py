@@ -14,7 +14,11 @@ METRICS: dict[str, Better] = {
 
 
 class Eval(Section):
-    """The split to measure on."""
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+    """
 
     split: str
 

@@ -11,31 +11,55 @@ if TYPE_CHECKING:
 
 
 class Constant(Section):
+    """The same value everywhere.
+
+    Attributes:
+        value: that one.
+    """
+
     name: Literal["constant"]
     value: float = 0.0
 
 
 class Uniform(Section):
-    """Evenly from [-limit, limit]."""
+    """Evenly from [-limit, limit].
+
+    Attributes:
+        limit: the largest absolute value.
+    """
 
     name: Literal["uniform"]
     limit: PositiveFloat
 
 
 class Normal(Section):
+    """From a normal distribution around 0.
+
+    Attributes:
+        stddev: its standard deviation.
+    """
+
     name: Literal["normal"]
     stddev: PositiveFloat
 
 
 class TruncatedNormal(Section):
-    """Normal, redrawn beyond two standard deviations."""
+    """From a normal distribution around 0, again where beyond two standard deviations.
+
+    Attributes:
+        stddev: the standard deviation.
+    """
 
     name: Literal["truncated_normal"]
     stddev: PositiveFloat
 
 
 class GlorotUniform(Section):
-    """Glorot and Bengio 2010: evenly from ±gain * sqrt(6 / (fan_in + fan_out))."""
+    """Glorot and Bengio 2010: evenly from ±gain * sqrt(6 / (fan_in + fan_out)).
+
+    Attributes:
+        gain: what the paper's limit is multiplied by.
+    """
 
     name: Literal["glorot_uniform"]
     gain: PositiveFloat = 1.0
@@ -68,7 +92,13 @@ def initializer(settings: Initializer) -> "keras.initializers.Initializer":
 
 
 class Layers(Section):
-    """What all layers of a network start from: weights, and biases if they have any."""
+    """What all layers of a network start from: weights, and biases if they have any.
+
+    Attributes:
+        bias: whether layers add one.
+        initializer: initial values of the weights.
+        bias_initializer: initial values of the biases.
+    """
 
     bias: bool
     initializer: Initializer

@@ -25,14 +25,17 @@ class Net(Section):
     et al. 2008).
 
     Attributes:
+        hidden_units: of each layer down to the code.
+        tied: whether the way back has the weights of the way there.
         activation: of the layers between the inputs, the code and the outputs.
         code: activation of the code; Hinton and Salakhutdinov 2006 have a linear one.
+        initializer: initial values of the weights; biases start at 0.
     """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
+    tied: bool
     activation: Activation = "sigmoid"
     code: Activation = "sigmoid"
-    tied: bool
     initializer: Initializer
 
 

@@ -15,7 +15,14 @@ INPUTS = ("x",)
 
 
 class Block(Section):
-    """A convolution with ReLU (`kernel` x `kernel`), max-pooling (`pool` x `pool`), dropout."""
+    """A convolution with ReLU (`kernel` x `kernel`), max-pooling (`pool` x `pool`), dropout.
+
+    Attributes:
+        filters: pictures that the convolution makes of each.
+        kernel: rows, and columns, that the convolution sees at once.
+        pool: rows, and columns, of which the largest value is kept.
+        dropout: share of the outputs set to zero while training.
+    """
 
     filters: PositiveInt
     kernel: PositiveInt
@@ -27,6 +34,11 @@ class Net(Layers):
     """The blocks, then the dense layer of `hidden_units` with ReLU and `dropout`.
 
     Images are padded so that a convolution keeps their size, and pooling rounds it up.
+
+    Attributes:
+        blocks: one after another, from the image on.
+        hidden_units: of the dense layer after the blocks.
+        dropout: share of the dense layer's outputs set to zero while training.
     """
 
     blocks: Annotated[list[Block], Field(min_length=1)]

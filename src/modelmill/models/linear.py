@@ -12,7 +12,7 @@ INPUTS = ("x",)
 
 
 class Net(Layers):
-    """Whether there is a b, and where W and b start."""
+    """W x + b: whether there is a b, and where W and b start."""
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":

@@ -15,7 +15,13 @@ INPUTS = ("x",)
 
 
 class Net(Layers):
-    """`hidden_units` from the inputs on; `dropout` acts on the output of each hidden layer."""
+    """The hidden layers, and what they and the output layer start from.
+
+    Attributes:
+        hidden_units: of each hidden layer, from the inputs on.
+        activation: of the hidden layers.
+        dropout: share of each hidden layer's outputs set to zero while training.
+    """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
     activation: Literal["sigmoid", "tanh", "relu"]

@@ -16,7 +16,19 @@ INPUTS = ("tokens",)
 
 
 class Net(Section):
-    """`dropout` acts on the inputs of every layer and of the softmax, never along time."""
+    """The embedding, the recurrent layers, and what they and the softmax start from.
+
+    Attributes:
+        cell: of the recurrent layers.
+        forget_bias: added to the forget gate of an LSTM, beside what is learnt.
+        embedding: numbers that stand for each token.
+        units: of each recurrent layer.
+        layers: recurrent ones, one upon another.
+        dropout: share of the inputs of every layer and of the softmax set to zero while training;
+            never along time.
+        initializer: initial values of the weights.
+        bias_initializer: initial values of the biases.
+    """
 
     cell: Literal["rnn", "gru", "lstm"]
     forget_bias: float = 0.0

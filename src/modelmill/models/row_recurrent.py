@@ -13,7 +13,16 @@ INPUTS = ("x",)
 
 
 class Net(Section):
-    """The recurrent layer, and initial values of it and of the output layer after it."""
+    """The recurrent layer, and what it and the output layer after it start from.
+
+    Attributes:
+        cell: of the recurrent layer.
+        forget_bias: added to the forget gate of an LSTM, beside what is learnt.
+        units: of the recurrent layer.
+        initializer: initial values of the recurrent layer's weights; its biases start at 0.
+        output_initializer: initial values of the output layer's weights.
+        output_bias_initializer: initial values of the output layer's biases.
+    """
 
     cell: Literal["rnn", "gru", "lstm"]
     forget_bias: float = 0.0

@@ -35,9 +35,14 @@ Integers = Annotated[list[int], Field(min_length=2, max_length=2)]
 
 
 class Dimension(Section):
-    """Where the values of one key come from: a range, both ends included, or a list.
+    """Where the values of one key come from: one of these ranges, both ends included, or a list.
 
     Attributes:
+        uniform: real numbers, evenly.
+        log_uniform: real numbers above 0, evenly by their logarithm.
+        integer: whole numbers, evenly.
+        log_integer: whole numbers above 0, evenly by their logarithm.
+        choice: these values.
         when: values of other keys of the space without which this key keeps its value of conf/.
     """
 
@@ -84,7 +89,12 @@ class Dimension(Section):
 
 
 class Asha(Section):
-    """Li et al. 2018: after `grace`, `grace * factor`, ... laps the best 1 in `factor` go on."""
+    """Li et al. 2018: after `grace`, `grace * factor`, ... laps the best 1 in `factor` go on.
+
+    Attributes:
+        grace: laps before the first choice.
+        factor: of how many trials one goes on.
+    """
 
     name: Literal["asha"]
     grace: PositiveInt
@@ -92,7 +102,12 @@ class Asha(Section):
 
 
 class Median(Section):
-    """Golovin et al. 2017: after `grace` laps, those worse than the median of others' means end."""
+    """Golovin et al. 2017: after `grace` laps, those worse than the median of others' means end.
+
+    Attributes:
+        grace: laps before the first choice.
+        trials: that must have come as far.
+    """
 
     name: Literal["median"]
     grace: PositiveInt
@@ -100,7 +115,13 @@ class Median(Section):
 
 
 class Resources(Section):
-    """What a trial is given; without `memory_gb`, memory limits nothing."""
+    """What a trial is given.
+
+    Attributes:
+        cpus: cores, and threads.
+        gpus: or a share of one.
+        memory_gb: of main memory, which limits how many run at once; null limits nothing.
+    """
 
     cpus: PositiveInt = 1
     gpus: Annotated[float, Field(ge=0)] = 0
@@ -111,10 +132,16 @@ class Sweep(Section):
     """One file of conf/sweep.
 
     Attributes:
+        about: one line for people.
+        model: a key of `models`.
         overrides: of Hydra, for what all trials share: the profile, a shorter training.
         space: by dotted key of params.yaml; a number is a place in a list.
         trials: how many; null, which only a grid can have, is the whole grid.
         metric: a column of the history that is measured on validation data.
+        mode: whether it is to be smallest or largest.
+        sampler: Optuna's, which chooses the values.
+        stopping: what ends poor trials early; null for nothing.
+        resources: what a trial is given.
         minutes: after which no trial goes on.
         seed: of the sampler. That of the trials is the one in conf/.
     """

@@ -58,7 +58,7 @@ def prepare(
     if not path.exists():
         write_json(path, now)
         return
-    again = f"python -m pipelines.sweep {name} --fresh"
+    again = f"modelmill sweep {name} --fresh"
     with undamaged(path, again):
         before = validate(_Identity, {"values": read_json(path)}, "", str(path)).values
     if changed := sorted(key for key in {**before, **now} if before.get(key) != now.get(key)):

@@ -29,7 +29,7 @@ def storage(folder: Path) -> JournalStorage:
 
 def open_study(storage: JournalStorage, name: str, sweep: Sweep) -> optuna.Study:
     """The study of a sweep, with the trials that wait to be run: all of a grid when it is new."""
-    with undamaged(Path("data/sweeps", name, JOURNAL), f"python -m pipelines.sweep {name} --fresh"):
+    with undamaged(Path("data/sweeps", name, JOURNAL), f"modelmill sweep {name} --fresh"):
         study = optuna.create_study(
             storage=storage,
             study_name=name,

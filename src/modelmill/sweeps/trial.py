@@ -1,4 +1,4 @@
-"""One trial, in a worker of Ray: the training that ``pipelines.train`` does, told lap by lap."""
+"""One trial, in a worker of Ray: the training that `modelmill train` does, told lap by lap."""
 
 import math
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ The files are the truth and MLflow is a view of them, so a recording must never 
 a training. A `Recorder` writes what happens to a file, and `modelmill.tracking.recording`, in a
 process that is started while TensorFlow is imported, carries it to MLflow. What could not be
 recorded, and what DVC took from its cache, is made good from the results by
-``python -m pipelines.sync``.
+``modelmill sync``.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 ANSWER_SECONDS = 0.02  # between two looks for the answer
-LATER = "`python -m pipelines.sync` completes the recording later"
+LATER = "`modelmill sync` completes the recording later"
 
 
 class Recorder(Observer):

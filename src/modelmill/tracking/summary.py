@@ -64,7 +64,7 @@ def note(
             f"Goal: {tags['evaluated_on']} {reference.metric.replace('_', ' ')} {goal}. "
             f"Published: {html.escape(published, quote=False)}. [Figures]({figures})",
         ]
-    again = [f"python -m pipelines.compose profile={tags['profile']}", f"dvc repro evaluate@{name}"]
+    again = [f"modelmill compose profile={tags['profile']}", f"dvc repro evaluate@{name}"]
     if experiment := tags.get("dvc_experiment"):
         again = [f"dvc exp apply {experiment}"]
     elif commit := tags.get("git"):

@@ -3,10 +3,12 @@
 import re
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from modelmill.runtime import Precision
 from modelmill.schema import PositiveFloat, PositiveInt, Probability, Section
+
+DURATION = re.compile(r"([1-9]\d*)[ _]?(epoch|step)s?")
 
 
 class Duration(NamedTuple):
@@ -15,13 +17,16 @@ class Duration(NamedTuple):
     number: int
     unit: Literal["epochs", "steps"]
 
+    def __str__(self) -> str:
+        return f"{self.number} {self.unit.removesuffix('s') if self.number == 1 else self.unit}"
+
     def steps(self, steps_per_epoch: int) -> int:
         return self.number * (steps_per_epoch if self.unit == "epochs" else 1)
 
 
 def parse_duration(value: object) -> Duration:
     """``13 epochs``, ``1 epoch``, ``1000 steps`` (a ``_`` or nothing may replace the space)."""
-    match = re.fullmatch(r"([1-9]\d*)[ _]?(epoch|step)s?", str(value))
+    match = DURATION.fullmatch(str(value))
     if not match:
         raise ValueError("expected a length such as '13 epochs' or '1000 steps'")
     return Duration(int(match[1]), "epochs" if match[2] == "epoch" else "steps")
@@ -31,11 +36,16 @@ Length = Annotated[
     Duration,
     PlainValidator(parse_duration),
     PlainSerializer(lambda duration: f"{duration.number} {duration.unit}"),
+    WithJsonSchema({"type": "string", "pattern": f"^{DURATION.pattern}$"}),
 ]
 
 
 class Schedule(Section):
-    """How the learning rate changes, after a `warmup` in which it rises evenly from 0."""
+    """How the learning rate changes.
+
+    Attributes:
+        warmup: how long it rises evenly from 0 first.
+    """
 
     warmup: Length | None = None
 
@@ -47,7 +57,13 @@ class ConstantRate(Schedule):
 
 
 class ExponentialDecay(Schedule):
-    """rate * decay ** (progress / every), in whole steps of `every` if `staircase`."""
+    """rate * decay ** (progress / every), in whole steps of `every` if `staircase`.
+
+    Attributes:
+        decay: what the rate is multiplied by after each `every`.
+        every: how long that takes.
+        staircase: whether it falls in steps, or evenly.
+    """
 
     name: Literal["exponential"]
     decay: Annotated[float, Field(gt=0, le=1)]
@@ -56,7 +72,12 @@ class ExponentialDecay(Schedule):
 
 
 class DecayAfter(Schedule):
-    """rate for the first `epoch` epochs, then multiplied by `decay` at each further one."""
+    """rate for the first `epoch` epochs, then multiplied by `decay` at each further one.
+
+    Attributes:
+        epoch: how many keep the rate.
+        decay: what it is multiplied by at each epoch after those.
+    """
 
     name: Literal["decay_after"]
     epoch: PositiveInt
@@ -75,7 +96,11 @@ class Cosine(Schedule):
 
 
 class Linear(Schedule):
-    """Falls evenly over the whole length, to the share `floor` of the rate."""
+    """Falls evenly over the whole length.
+
+    Attributes:
+        floor: the share of the rate that is left at the end.
+    """
 
     name: Literal["linear"]
     floor: Probability = 0.0
@@ -90,6 +115,8 @@ class Sgd(Section):
     """Gradient descent, with Polyak's momentum or Nesterov's (Sutskever et al. 2013).
 
     Attributes:
+        momentum: share of the last step that the next one keeps.
+        nesterov: whether the gradient is taken, in effect, where momentum leads.
         weight_decay: added to the gradients of matrices and kernels, times their values.
     """
 
@@ -106,7 +133,14 @@ class Sgd(Section):
 
 
 class RmsProp(Section):
-    """Hinton's RMSProp, epsilon inside the root as in TensorFlow 1."""
+    """Hinton's RMSProp, epsilon inside the root as in TensorFlow 1.
+
+    Attributes:
+        rho: share of the mean square of gradients that each step keeps.
+        momentum: share of the last step that the next one keeps.
+        epsilon: added to the mean square.
+        initial_accumulator: where the mean square starts.
+    """
 
     name: Literal["rmsprop"]
     rho: Probability = 0.9
@@ -119,6 +153,9 @@ class Adam(Section):
     """Kingma and Ba 2015, the form before section 2.1 (epsilon hat) as in TensorFlow 1.
 
     Attributes:
+        beta_1: share of the mean gradient that each step keeps.
+        beta_2: share of the mean square of gradients that each step keeps.
+        epsilon: added to the root of the mean square.
         weight_decay: share of matrices and kernels, times the rate, taken off at each step,
             whatever their gradients (AdamW: Loshchilov and Hutter 2019).
     """
@@ -138,6 +175,8 @@ class Stop(Section):
 
     Attributes:
         metric: a column of the history: loss, validation_accuracy, ...
+        min_change: by which it has to be better to count.
+        patience: laps (see `validate_every`) without such a one.
     """
 
     metric: str
@@ -149,7 +188,9 @@ class Fit(Section):
     """How any model is trained; a task adds keys of its own.
 
     Attributes:
-        length: at most, where `stop` may end it earlier.
+        length: of the training, at most where `stop` may end it earlier.
+        stop: when it ends earlier; null for never.
+        batch_size: examples, or sequences, in a step.
         validate_every: a lap, after which everything is measured; one given in steps ends with
             the epoch at the latest.
         keep: the weights of the last lap, or of the one that was best by `keep_by`.
@@ -158,7 +199,10 @@ class Fit(Section):
         shards: parts of a batch that are computed side by side, the cores divided among them;
             1 is for models so small that one core is fastest.
         precision: of the operands of large products while training; weights are always float32.
-        clip_norm: the largest joint norm of all gradients.
+        optimizer: what makes steps of gradients.
+        learning_rate: what steps are multiplied by, where the schedule begins.
+        schedule: how the learning rate changes.
+        clip_norm: the largest joint norm of all gradients; null for any.
     """
 
     length: Length
