@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from modelmill.layers.rbm import log_odds
+
 CHAINS = 100
 # How many inverse temperatures from each of these on to the next; the last is 1.
 TEMPERATURES = {0.0: 500, 0.5: 4000, 0.9: 10_000}
@@ -52,15 +54,12 @@ def free_energy(rbm: Rbm, x: np.ndarray) -> np.ndarray:
 
 
 def base_bias(x: np.ndarray) -> np.ndarray:
-    """Visible biases of the model to start from: log-odds of how often each pixel is 1 [visible].
-
-    Each pixel counts as one more 0 and one more 1 than there are, so that no odds are infinite.
+    """Visible biases of the model to start from: see `log_odds` [visible].
 
     Args:
         x: ones and zeros [examples, visible].
     """
-    mean = (x.sum(axis=0, dtype=np.float64) + 1) / (len(x) + 2)
-    return np.log(mean / (1 - mean)).astype(np.float32)
+    return log_odds(x)
 
 
 def base_log_z(rbm: Rbm, base: np.ndarray) -> float:

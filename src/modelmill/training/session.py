@@ -52,6 +52,8 @@ class Training:
         self.metrics = task.METRICS
         self.model = models.build(name, entry.arch, entry.net, spec)
         self._require_shardable()
+        if hasattr(task, "begin"):
+            task.begin(self.model, data, entry.fit)
         train = task.batches(data, "train", entry.fit, seed)
         validation = None
         if "validation" in data.meta["splits"]:

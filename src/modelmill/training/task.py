@@ -58,6 +58,9 @@ class Learnt(NamedTuple):
 class Task(Protocol):
     """The interface of a module of `modelmill.tasks`.
 
+    One that takes initial weights from the data also has ``begin(model, data, fit)``, which sets
+    them. What a checkpoint holds is restored over them.
+
     Attributes:
         METRICS: names of what is measured while training, the loss first, and which way is better.
         ARRAYS: what it needs of a data set, by name: values, classes, tokens, ids.
