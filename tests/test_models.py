@@ -19,6 +19,7 @@ SPECS = {
     "line_offset": Spec.examples((1,), 1),
     "line_origin": Spec.examples((1,), 1),
     "mnist": Spec.examples((28, 28), 10),
+    "mnist_binary": Spec.examples((28, 28), 784),
     "ptb": windows_of(20, 10_000),
     "shakespeare": windows_of(50, 65),
 }
@@ -36,6 +37,7 @@ PARAMETERS = {
     "mnist_lstm": (28 + 128) * 512 + 512 + 128 * 10 + 10,
     "mnist_row_lstm": (28 + 28) * 112 + 112 + 28 * 10 + 10,
     "mnist_denoising_autoencoder": 784 * 500 + 500 + 784,
+    "mnist_rbm": 784 * 500 + 784 + 500,
     "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
     "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
 }
