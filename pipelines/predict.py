@@ -30,7 +30,7 @@ def main() -> None:
     from modelmill.tasks.classification import probabilities
     from modelmill.trained import artifacts, digits
 
-    job = Job.of(name)
+    job = Job.of(name, verify=True)
     shape = job.card.spec.inputs["x"].shape
     if shape != (digits.FIELD, digits.FIELD):
         found = " x ".join(map(str, shape))

@@ -36,7 +36,7 @@ def main() -> None:
 
     settings = entry.eval.sample.model_dump() | given
     options = validate(language_modeling.Sample, settings, "", "command line")
-    job = Job.of(name)
+    job = Job.of(name, verify=True)
     runtime.start(options.seed)
     print(language_modeling.Writer(job, options).write())
 

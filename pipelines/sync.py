@@ -25,6 +25,7 @@ def main() -> None:
     from mlflow.exceptions import MlflowException
 
     profile, log_model = params.profile, params.log_models
+    damaged = []
     for name, entry in entries.items():
         about, reference = entry.about, entry.reference
         try:
@@ -34,7 +35,12 @@ def main() -> None:
         except MlflowException as error:
             problem = runs.without_credentials(str(error).splitlines()[0])
             raise ModelmillError(f"MLflow, recording {name}: {problem}; try again later") from None
+        except ModelmillError as error:  # which says what makes its files anew
+            damaged.append(str(error))
+            continue
         print(f"{name}: {'recorded' if added else 'complete already'}")
+    if damaged:
+        raise ModelmillError("; ".join(damaged))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ PICTURES = {
     "mnist_rbm": "curves fantasies filters",
     "ptb_small": "curves perplexity",
     "char_rnn": "curves perplexity",
+    "movielens_mf": "calibration curves errors",
 }
 LONG = pytest.mark.long
 SMALL = {"num_steps": 4, "units": 8, "embedding": 8, "validation": 100}

@@ -27,8 +27,14 @@ REFERENCE = Reference(metric="accuracy", goal=0.9, published=0.92, source="A <b>
 def record(root, name, batch_size, rate):
     """Records what training and evaluating a model leave; returns its page and the run's id."""
     fit = {"batch_size": batch_size, "learning_rate": rate, "optimizer": {"name": "sgd"}}
+    fit["length"] = "1 epochs"
+    net = {"bias": True, "initializer": {"name": "constant", "value": 0.0}}
     settings = {"model": name, "seed": 1, "dataset": "mnist", "task": "classification"}
-    settings |= {"arch": "linear", "net": {"bias": True}, "fit": fit}
+    settings |= {
+        "arch": "linear",
+        "net": net,
+        "fit": fit,
+    }
     card = Card(settings, Spec.examples((28, 28), 10), "d" * 64, name, 7850)
     model, figures = root / "data/models" / name, root / "data/figures" / name
     for folder in (model, figures):

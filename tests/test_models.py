@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from modelmill import params
-from modelmill.models import Spec, autoencoder, convnet, linear, mlp, row_recurrent
+from modelmill.models import Input, Spec, autoencoder, convnet, linear, mlp, row_recurrent
 from modelmill.parts import PACKAGE, part
 from modelmill.tasks.language_modeling import windows_of
 from modelmill.trained import artifacts
@@ -20,6 +20,7 @@ SPECS = {
     "line_origin": Spec.examples((1,), 1),
     "mnist": Spec.examples((28, 28), 10),
     "mnist_binary": Spec.examples((28, 28), 784),
+    "movielens": Spec({"user": Input((), 943), "item": Input((), 1_682)}, 1),
     "ptb": windows_of(20, 10_000),
     "shakespeare": windows_of(50, 65),
 }
@@ -40,6 +41,7 @@ PARAMETERS = {
     "mnist_rbm": 784 * 500 + 784 + 500,
     "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
     "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
+    "movielens_mf": 1 + (943 + 1_682) * (1 + 100),
 }
 NORMAL = {"name": "normal", "stddev": 0.5}
 
@@ -93,7 +95,9 @@ def test_tied_weights_are_saved_once_and_come_back(tmp_path):
     net = {"hidden_units": [3, 2], "tied": True, "initializer": NORMAL}
     spec = Spec.examples((2, 2), 4)
     model = build(autoencoder, net, spec)
-    settings = {"model": "m", "arch": "autoencoder", "net": net}
+    settings = {"model": "m", "seed": 1, "dataset": "d", "task": "reconstruction"}
+    fit = {"length": "1 steps", "batch_size": 1, "learning_rate": 0.1}
+    settings |= {"arch": "autoencoder", "net": net, "fit": fit | {"optimizer": {"name": "sgd"}}}
     artifacts.save(
         tmp_path, model, Card(settings, spec, "", "", 1), [{"step": 1}], np.zeros((0, 1))
     )

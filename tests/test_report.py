@@ -14,7 +14,8 @@ from PIL import Image
 from modelmill import params
 from modelmill.datasets import processed
 from modelmill.files import write_json
-from modelmill.models import Spec
+from modelmill.models import Input, Spec
+from modelmill.parts import part
 from modelmill.report import charts, content, moment, stages
 from modelmill.report.moment import Change, Moment
 from modelmill.report.page import write
@@ -61,7 +62,8 @@ def _run(everything, data, name, number):
     figures.mkdir(parents=True)
     keys = {"dataset", "task", "arch", "net", "fit"}
     settings = {"model": name, "seed": everything.seed, **entry.model_dump(include=keys)}
-    card = Card(settings, Spec.examples((1,), 1), "d", name, 10**number)
+    inputs = {key: Input((1,)) for key in part("models", entry.arch, name).INPUTS}
+    card = Card(settings, Spec(inputs, 1), "d", name, 10**number)
     (model / artifacts.CARD).write_text(json.dumps(asdict(card)), encoding="utf-8")
     _history(5000 if name == "line_sgd" else 20).to_csv(model / artifacts.HISTORY, index=False)
     metrics = {entry.reference.metric: 0.5 + number / 100}
@@ -136,9 +138,9 @@ def test_a_verdict_has_its_colour_and_a_part_of_the_schedule_has_none(page):
 
 
 def test_pictures_are_made_small_and_curves_are_drawn_anew(root):
-    (figure,) = content.figures(root / "data/figures/mnist_softmax")
+    (figure,) = content.figures(root / "data/figures/mnist_softmax", "")
     assert (figure.title, figure.width, figure.height) == ("confusion", 1000, 750)
-    assert content.figures(root / "nowhere") == []
+    assert content.figures(root / "nowhere", "") == []
 
 
 def test_long_histories_are_thinned_and_keep_their_last_lap():

@@ -11,7 +11,8 @@ from modelmill import params
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
-from modelmill.models import Spec
+from modelmill.models import Input, Spec
+from modelmill.parts import part
 from modelmill.report import table
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
@@ -40,10 +41,14 @@ def evaluated(everything, tmp_path):
         model, figures = tmp_path / "models" / name, tmp_path / "figures" / name
         model.mkdir(parents=True)
         figures.mkdir(parents=True)
-        card = Card(settings, Spec.examples((1,), 1), data, "f", 7850)
+        arch = part("models", everything.models[name].arch, name)
+        inputs = {key: Input((1,)) for key in arch.INPUTS}
+        card = Card(settings, Spec(inputs, 1), data, "f", 7850)
         (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
         step, epoch = ran
-        (model / artifacts.HISTORY).write_text(f"step,epoch,loss\n1,0.1,2.0\n{step},{epoch},1.0\n")
+        (model / artifacts.HISTORY).write_text(
+            f"step,epoch,loss\n1,0.001,2.0\n{step},{epoch},1.0\n"
+        )
         options = everything.models[name].eval.model_dump() | evaluated_with
         artifacts.save_evaluation(figures, card, options, metrics)
         write_json(tmp_path / "metrics" / f"{name}.json", metrics)

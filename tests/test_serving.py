@@ -45,8 +45,10 @@ def house(tmp_path, monkeypatch, tensorflow):
         {"bias": True, "initializer": {"name": "normal", "stddev": 1.0}},
         Spec.examples((28, 28), 10),
     )
-    settings = {"model": "m", "dataset": "mnist", "task": "classification", "arch": "linear"}
-    settings |= {"net": net, "fit": {"loss": None, "batch_size": 1}}
+    settings = {"model": "m", "seed": 1, "dataset": "mnist", "task": "classification"}
+    fit = {"length": "1 steps", "batch_size": 1, "learning_rate": 0.1, "optimizer": {"name": "sgd"}}
+    fit["loss"] = "cross_entropy"
+    settings |= {"arch": "linear", "net": net, "fit": fit}
     card = Card(settings, spec, "d" * 64, "f" * 32, 7850)
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
@@ -92,6 +94,14 @@ def test_a_served_model_answers_with_class_and_probabilities(house, address):
     wrong = requests.post(f"{address}/invocations", json={"inputs": [[1, 2], [3, 4]]})
     assert wrong.status_code == 400
     assert "28" in json.dumps(wrong.json())
+    # Pixels from 0 to 1 are none of the data set's, and are not read as zeros.
+    for wrong, shown in [(0.5, "0.5"), (256, "256"), (-1, "-1"), (254.99999999, "255")]:
+        picture = x[:1].astype(float)
+        picture[0, 14, 14] = wrong
+        answer = requests.post(f"{address}/invocations", json={"inputs": picture.tolist()})
+        assert answer.status_code == 400
+        reason = answer.json()["message"]
+        assert f"{shown} is none of the whole numbers from 0 to 255 that m takes" in reason
     # A web page whose own name has been made to lead here (DNS rebinding) gets no answer.
     foreign = requests.get(f"{address}/ping", headers={"Host": "evil.example"})
     assert foreign.status_code == 400

@@ -253,7 +253,7 @@ def test_splits_are_disjoint_and_whole(stored, splits, problem):
 
 def test_examples_in_two_splits_are_counted(stored):
     np.save(stored / "x.npy", np.array([[1, 2], [1, 2], [3, 4], [5, 6], [1, 2], [7, 8]]))
-    processed.describe(stored, {"train": (0, 4), "test": (4, 6)})
+    processed.describe(stored, {"train": (0, 4), "test": (4, 6)}, scale=1.0)
     shared = processed.load(stored).meta["shared"]
     assert shared == {"train in test": 2, "test in train": 1}
 

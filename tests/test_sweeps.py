@@ -37,11 +37,11 @@ STANDING = """
 import os, signal, sys
 from modelmill.sweeps import engine
 from pipelines import run, sweep
-told = engine.Progress.on_trial_complete
+told = engine.Bar.on_trial_complete
 def stop(*arguments, **more):
     told(*arguments, **more)
     os.kill(os.getpid(), signal.SIGSTOP)
-engine.Progress.on_trial_complete = stop
+engine.Bar.on_trial_complete = stop
 run(sweep.main)
 """
 LONG = """

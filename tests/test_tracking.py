@@ -35,7 +35,12 @@ SETTINGS = {
     "task": "regression",
     "arch": "linear",
     "net": {"bias": False, "initializer": {"name": "constant", "value": 0.0}},
-    "fit": {"length": "2 steps", "batch_size": 10, "optimizer": {"name": "sgd"}},
+    "fit": {
+        "length": "2 steps",
+        "batch_size": 10,
+        "optimizer": {"name": "sgd"},
+        "learning_rate": 1.0,
+    },
 }
 CARD = Card(SETTINGS, Spec.examples((1,), 1), "d" * 64, "f" * 32, 1)
 ROWS = [

@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from modelmill.errors import ModelmillError
+
+LARGEST = 24 << 20  # bytes of a JSON file; a vocabulary of all there is in Unicode has fewer
 
 
 @contextmanager
@@ -26,6 +30,41 @@ def reading(path: Path) -> Iterator[None]:
         raise ModelmillError(f"{path} is missing") from None
     except OSError as error:
         raise ModelmillError(f"{path} cannot be read: {error.strerror}") from None
+
+
+@contextmanager
+def undamaged(path: Path, remedy: str) -> Iterator[None]:
+    """Turns whatever is wrong with a file that the pipeline wrote into one line.
+
+    Args:
+        remedy: the command that makes it anew.
+
+    Raises:
+        ModelmillError: the file is missing, or what reads it raised anything at all.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except FileNotFoundError:
+        raise ModelmillError(f"{path} is missing: run `{remedy}`") from None
+    except Exception as error:  # of damaged bytes, libraries raise almost anything
+        said = " ".join(str(error).split()).removeprefix(f"{path}: ")
+        raise ModelmillError(f"{path} is damaged: {said:.300}: run `{remedy}`") from None
+
+
+def read_json(path: Path) -> Any:
+    """The data of a JSON file, of a bounded size and, by its reader, depth.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        ValueError: it is not JSON, larger than `LARGEST` bytes, or too deep.
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"more than {LARGEST:,} bytes")
+    return from_json(content, allow_inf_nan=False)
 
 
 @contextmanager

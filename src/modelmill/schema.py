@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from modelmill.errors import ModelmillError
 
 T = TypeVar("T")
-S = TypeVar("S", bound="Section")
+S = TypeVar("S", bound=BaseModel)
 
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -38,6 +38,12 @@ class Section(BaseModel):
                 near = _nearest(key, cls.model_fields)
                 raise ValueError(f"there is no key {shown(str(key))} here{near}")
         return value
+
+
+class Open(BaseModel):
+    """A block to which anything may be added; what is declared is as strict as in a `Section`."""
+
+    model_config = Section.model_config | {"extra": "allow"}
 
 
 def validate(schema: type[S], value: object, where: str, origin: str = "params.yaml") -> S:

@@ -10,16 +10,76 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.files import sha256, write_json
+from modelmill.files import read_json, sha256, undamaged, write_json
+from modelmill.schema import Open, PositiveFloat, PositiveInt, Section, validate
 
 META = "meta.json"
 VOCABULARY = "vocabulary.json"
 ROWS = 10_000  # looked at together
+
+
+class Array(Section):
+    """What an array is, as its file's header says too."""
+
+    shape: list[Annotated[int, Field(ge=0)]]
+    dtype: str
+
+
+class Meta(Open):
+    """What meta.json says; a reader may add facts that are not declared here."""
+
+    splits: dict[str, Annotated[list[int], Field(min_length=2, max_length=2)]]
+    arrays: dict[str, Array]
+    digest: str
+    shared: dict[str, int] | None = None
+    input_shape: list[PositiveInt] | None = None
+    outputs: PositiveInt | None = None
+    scale: PositiveFloat | None = None
+    class_names: list[str] | None = None
+    input_names: list[str] | None = None
+    vocabulary_size: PositiveInt | None = None
+    unit: str | None = None
+
+    @model_validator(mode="after")
+    def _facts_agree(self) -> "Meta":
+        for key in type(self).model_fields:
+            if key in self.model_fields_set and getattr(self, key) is None:
+                raise ValueError(f"{key} has no value")
+        if self.class_names is not None and len(self.class_names) != self.outputs:
+            raise ValueError(f"{len(self.class_names)} class_names for {self.outputs} outputs")
+        if x := self.arrays.get("x"):
+            if self.input_shape is not None and self.input_shape != x.shape[1:]:
+                raise ValueError(f"input_shape {self.input_shape} of examples {x.shape[1:]}")
+            if self.scale is None and x.dtype.removeprefix("u").startswith("int"):
+                raise ValueError("there is no scale that takes x to the range that models see")
+        return self
+
+
+class Vocabulary(Open):
+    """What vocabulary.json says; the rest of it is its reader's."""
+
+    tokens: list[str]
+
+
+class Facts(dict[str, Any]):
+    """The values of meta.json; one that is asked for and not there is damage."""
+
+    folder: Path
+
+    def __missing__(self, key: str) -> Any:
+        raise ModelmillError(
+            f"{self.folder / META} is damaged: it has no {key}: run `{_remedy(self.folder)}`"
+        )
+
+
+def _remedy(folder: Path) -> str:
+    return f"dvc repro preprocess@{folder.name}"
 
 
 @dataclass(frozen=True)
@@ -42,8 +102,17 @@ class Processed:
         return {key: array[start:stop] for key, array in self.arrays.items()}
 
     def vocabulary(self) -> list[str]:
-        """The tokens of a text, each at the place of its id."""
-        return json.loads((self.folder / VOCABULARY).read_text(encoding="utf-8"))["tokens"]
+        """The tokens of a text, each at the place of its id.
+
+        Raises:
+            ModelmillError: the file is missing or damaged.
+        """
+        path = self.folder / VOCABULARY
+        with undamaged(path, _remedy(self.folder)):
+            tokens = validate(Vocabulary, read_json(path), "", str(path)).tokens
+            if len(set(tokens)) != len(tokens) or len(tokens) != self.meta["vocabulary_size"]:
+                raise ValueError(f"{META} has {self.meta['vocabulary_size']} tokens, all different")
+            return tokens
 
     @property
     def digest(self) -> str:
@@ -82,9 +151,14 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
             for name, array in arrays.items()
         },
     }
-    content = [meta, {path.name: sha256(path) for path in sorted(out.iterdir())}]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    write_json(out / META, {**meta, "digest": digest})
+    write_json(out / META, {**meta, "digest": _digest(out, meta)})
+
+
+def _digest(folder: Path, meta: Mapping[str, Any]) -> str:
+    """Of what meta.json says beside it, and of all other files of a data set."""
+    files = [path for path in sorted(folder.iterdir()) if path.name != META]
+    content = [meta, {path.name: sha256(path) for path in files}]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _problem(splits: Mapping[str, Sequence[int]], arrays: Mapping[str, np.ndarray]) -> str:
@@ -123,13 +197,24 @@ def _shared(splits: Mapping[str, tuple[int, int]], x: np.ndarray) -> dict[str, i
     }
 
 
-def read_meta(folder: Path) -> dict[str, Any]:
-    """Reads meta.json."""
-    return json.loads((folder / META).read_text(encoding="utf-8"))
+def read_meta(folder: Path) -> Facts:
+    """Reads meta.json.
+
+    Raises:
+        ModelmillError: it is missing or damaged.
+    """
+    with undamaged(folder / META, _remedy(folder)):
+        facts = Facts(read_json(folder / META))
+        validate(Meta, dict(facts), "", str(folder / META))
+        facts.folder = folder
+        return facts
 
 
-def load(folder: Path) -> Processed:
+def load(folder: Path, verify: bool = False) -> Processed:
     """Opens what `describe` described; arrays are memory-mapped and never unpickled.
+
+    Args:
+        verify: whether every byte of it is read, to see that it is what was described.
 
     Raises:
         ModelmillError: a file is missing, damaged, or not what meta.json says.
@@ -145,9 +230,13 @@ def load(folder: Path) -> Processed:
             arrays[name] = array
         if problem := _problem(meta["splits"], arrays):
             raise ValueError(f"{META}: {problem}")
+        if verify and meta["digest"] != _digest(
+            folder, {key: value for key, value in meta.items() if key != "digest"}
+        ):
+            raise ValueError(f"its files are not those that {META} was written of")
     except Exception as error:  # damaged headers make numpy raise almost anything
+        said = " ".join(str(error).split()).partition(": run `")[0]
         raise ModelmillError(
-            f"{folder} is not a prepared data set: {error}; "
-            f"run `dvc repro preprocess@{folder.name}`"
+            f"{folder} is not a prepared data set: {said:.300}; run `{_remedy(folder)}`"
         ) from None
     return Processed(folder, meta, arrays)

@@ -28,8 +28,11 @@ class Job:
     figures: Path
 
     @classmethod
-    def of(cls, name: str) -> "Job":
+    def of(cls, name: str, verify: bool = False) -> "Job":
         """The model `name` in data/models, and the data it was trained on.
+
+        Args:
+            verify: whether the data are read to see that they are what was prepared.
 
         Raises:
             ModelmillError: it has not been trained, or on data that has changed since.
@@ -39,7 +42,7 @@ class Job:
 
         folder = Path("data/models", name)
         card = artifacts.read_card(folder)
-        data = processed.load(Path("data/processed", card.settings["dataset"]))
+        data = processed.load(Path("data/processed", card.settings["dataset"]), verify)
         if data.digest != card.data:
             raise ModelmillError(
                 f"{name} was trained on other data than {data.folder} holds now: "

@@ -13,7 +13,8 @@ from modelmill.reference import Better
 from modelmill.schema import Section
 from modelmill.tasks.language_modeling import perplexity, windows_of
 
-METRICS: dict[str, Better] = {"bits_per_token": "lower"}
+# A token is a word or a character here.
+METRICS: dict[str, Better] = {"bits_per_token": "lower"}  # nosec B105
 WINDOW = 50
 LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
@@ -67,7 +68,7 @@ def _show_learning(job: Job, writer: "Writer") -> None:
     from modelmill.trained import artifacts
 
     fit, unit = job.card.settings["fit"], job.data.meta["unit"]
-    history = artifacts.read_history(job.folder)
+    history = artifacts.read_history(job.folder, "perplexity")
     per_step = fit["batch_size"] * fit["num_steps"]
     path = job.figures / "perplexity.png"
     curves.perplexity(history, per_step, unit, job.name, path)

@@ -2,16 +2,18 @@
 
 import base64
 import io
-import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from modelmill.errors import ModelmillError
+from modelmill.files import read_json, undamaged
 from modelmill.params import Params
 from modelmill.reference import number
 from modelmill.report import charts, table
+from modelmill.schema import Open, validate
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
@@ -22,6 +24,19 @@ DRAWN_ANEW = {"curves.png", "perplexity.png"}  # the page's own curves show the 
 SAMPLE = "sample.txt"
 NONE = "–"
 WIDTH, QUALITY = 1000, 80  # of pictures; a phone or half a desktop's window shows no more
+
+
+class Known(Open):
+    """What docs/results/full.json says of a model, as far as the page needs it."""
+
+    value: float
+    seconds: float | None
+
+
+class Published(Open):
+    """What docs/results/full.json says."""
+
+    models: dict[str, Known]
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Shown:
-    """A model's part of the page; without charts, figures and text where it was not run."""
+    """A model's part of the page; without charts, figures and text where it was not run.
+
+    Attributes:
+        problem: which of its files is damaged, and what to do about it; empty if none is.
+    """
 
     name: str
     cells: dict[str, Cell]
@@ -55,6 +74,7 @@ class Shown:
     sample: str
     ran: bool
     passed: bool | None
+    problem: str = ""
 
 
 def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) -> list[Shown]:
@@ -65,11 +85,13 @@ def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) 
     """
     data = root / "data"
     found = table.collect(params, data, seconds)
-    published = json.loads((root / PUBLISHED).read_text(encoding="utf-8"))["models"]
+    with undamaged(root / PUBLISHED, f"git checkout {PUBLISHED}"):
+        path = root / PUBLISHED
+        published = validate(Published, read_json(path), "", str(path)).models
     for name, result in found.items():
-        same = published.get(name, {})
-        if result.get("seconds", 0) is None and same.get("value") == result["value"]:
-            result["seconds"] = same["seconds"]
+        same = published.get(name)
+        if same and result.get("seconds", 0) is None and same.value == result["value"]:
+            result["seconds"] = same.seconds
     rows = table.rows(found)
     return [
         _shown(name, _cells(params.models[name].about, found[name], row), found[name], data)
@@ -95,33 +117,51 @@ def _cells(about: str, result: table.Result, row: dict[str, str]) -> dict[str, C
 
 
 def _shown(name: str, cells: dict[str, Cell], result: table.Result, data: Path) -> Shown:
+    nothing = Shown(name, cells, result["source"], [], [], "", False, None)
     if result["value"] is None:
-        return Shown(name, cells, result["source"], [], [], "", False, None)
-    history = artifacts.read_history(data / "models" / name)
-    folder = data / "figures" / name
-    sample = folder / SAMPLE
-    return Shown(
-        name,
-        cells,
-        result["source"],
-        charts.curves(history, result["metric"]),
-        figures(folder),
-        sample.read_text(encoding="utf-8") if sample.is_file() else "",
-        True,
-        table.reached(result),
-    )
+        return replace(nothing, problem=result.get("problem", ""))
+    folder, remedy = data / "figures" / name, f"dvc repro evaluate@{name}"
+    try:
+        return replace(
+            nothing,
+            charts=charts.curves(artifacts.read_history(data / "models" / name), result["metric"]),
+            figures=figures(folder, remedy),
+            sample=_sample(folder / SAMPLE, remedy),
+            ran=True,
+            passed=table.reached(result),
+        )
+    except ModelmillError as error:
+        return replace(nothing, problem=str(error))
 
 
-def figures(folder: Path) -> list[Figure]:
-    """The pictures in a folder, but for learning curves; none if there is no folder."""
-    paths = sorted(path for path in folder.glob("*.png") if path.name not in DRAWN_ANEW)
-    return [_figure(path) for path in paths]
+def _sample(path: Path, remedy: str) -> str:
+    """A text that a model wrote, an empty one if there is none."""
+    if not path.exists():
+        return ""
+    with undamaged(path, remedy):
+        return path.read_text(encoding="utf-8")
+
+
+def figures(folder: Path, remedy: str) -> list[Figure]:
+    """The pictures in a folder, but for learning curves; none if there is no folder.
+
+    Args:
+        remedy: the command that draws them anew.
+
+    Raises:
+        ModelmillError: one is damaged.
+    """
+    found = []
+    for path in sorted(path for path in folder.glob("*.png") if path.name not in DRAWN_ANEW):
+        with undamaged(path, remedy):
+            found.append(_figure(path))
+    return found
 
 
 def _figure(path: Path) -> Figure:
     from PIL import Image
 
-    with Image.open(path) as opened:
+    with Image.open(path, formats=["PNG"]) as opened:
         picture = opened.convert("RGB")
     if picture.width > WIDTH:
         picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))

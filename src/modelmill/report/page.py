@@ -29,7 +29,9 @@ def write(path: Path, params: Params, root: Path, moment: Moment | None = None) 
     page: dict[str, Any] = {
         "params": params,
         "models": content.models(params, root, seconds),
-        "fundamentals": content.figures(root / "data/figures/fundamentals"),
+        "fundamentals": content.figures(
+            root / "data/figures/fundamentals", "dvc repro fundamentals"
+        ),
         "levels": stages.levels(root / "dvc.yaml", params),
         "environment": moment.environment if moment else content.locked(root),
         "moment": moment,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelmill.files import undamaged
 from modelmill.params import Params
 from modelmill.plain_yaml import read_yaml
 
@@ -27,8 +28,16 @@ class Kind:
 
 
 def levels(path: Path, params: Params) -> list[list[Kind]]:
-    """The kinds of stages of a dvc.yaml; those of a level need only those of levels before."""
-    entries = read_yaml(path)["stages"]
+    """The kinds of stages of a dvc.yaml; those of a level need only those of levels before.
+
+    Raises:
+        ModelmillError: it is no such file.
+    """
+    with undamaged(path, f"git checkout {path.name}"):
+        return _levels(read_yaml(path)["stages"], params)
+
+
+def _levels(entries: dict[str, Any], params: Params) -> list[list[Kind]]:
     outs = {name: _paths(entry, "outs", "plots", "metrics") for name, entry in entries.items()}
     deps = {name: _paths(entry, "deps") for name, entry in entries.items()}
     waiting = {}
@@ -45,6 +54,8 @@ def levels(path: Path, params: Params) -> list[list[Kind]]:
     ordered: list[list[Kind]] = []
     while waiting:
         ready = [kind for kind in waiting.values() if not set(kind.needs) & set(waiting)]
+        if not ready:
+            raise ValueError(f"the stages {', '.join(waiting)} need one another")
         ordered.append(ready)
         waiting = {name: kind for name, kind in waiting.items() if kind not in ready}
     return ordered

@@ -28,6 +28,8 @@ def collect(
 ) -> dict[str, Result]:
     """The results in `data` by model; None as value where params.yaml asks for other ones.
 
+    Where a model's files are damaged, `problem` says which, and what to do about it.
+
     Args:
         seconds: how long the training took that a card describes, None if that is not known.
     """
@@ -48,19 +50,29 @@ def _result(
         "published": reference.published,
         "source": reference.source,
     }
-    try:
-        card = artifacts.read_card(data / "models" / name)
-        digest = processed.load(data / "processed" / model.dataset).digest
-    except ModelmillError:
+    if not (data / "models" / name / artifacts.CARD).exists():
         return result
+    try:
+        return result | _measured(params, name, data, seconds)
+    except ModelmillError as error:
+        return result | {"problem": str(error)}
+
+
+def _measured(
+    params: Params, name: str, data: Path, seconds: Callable[[Card], float | None]
+) -> Result:
+    """What there is to tell of a training and its evaluation; nothing if they are other ones."""
+    model = params.models[name]
+    card = artifacts.read_card(data / "models" / name)
+    digest = processed.load(data / "processed" / model.dataset).digest
     evaluation = artifacts.read_evaluation(data, card)
     if card.settings != params.training(name) or card.data != digest:
-        return result
+        return {}
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
-        return result
+        return {}
     history = artifacts.read_history(data / "models" / name)
-    return result | {
-        "value": evaluation["metrics"][reference.metric],
+    return {
+        "value": evaluation["metrics"].get(model.reference.metric),
         "parameters": card.parameters,
         "epochs": float(history.epoch.iloc[-1]),
         "share": _share(model, history),
@@ -113,7 +125,7 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             f"{result['epochs']:.3g}" if "epochs" in result else "",
             "" if (seconds := result.get("seconds")) is None else duration(seconds),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
-            "not run" if result["value"] is None else number(result["value"]),
+            shown_value(result),
             shown_goal(result["better"], result["goal"]),
             _verdict(result),
             shown_published(result["published"], result["source"]),
@@ -122,12 +134,19 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
     return table
 
 
+def shown_value(result: Result) -> str:
+    if result["value"] is not None:
+        return number(result["value"])
+    return "damaged" if "problem" in result else "not run"
+
+
 def plain(results: Mapping[str, Result]) -> str:
-    """The table for a terminal, without times and sources."""
+    """The table for a terminal, without times and sources; below it what is damaged."""
     import pandas as pd
 
     frame = pd.DataFrame(rows(results)).drop(columns=["time", "published"])
-    return frame.to_string(index=False)
+    problems = [result["problem"] for result in results.values() if "problem" in result]
+    return "\n".join([frame.to_string(index=False), *problems])
 
 
 def markdown(report: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """What a sweep on disk was begun with, so that it is never continued as another one."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,13 +8,15 @@ from typing import Any
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.files import write_json
+from modelmill.files import read_json, undamaged, write_json
 from modelmill.params import Params
+from modelmill.schema import Section, validate
 from modelmill.sweeps.settings import Sweep
 from modelmill.tracking import summary
 from modelmill.trained import artifacts
 
 IDENTITY = "sweep.json"
+MANY = 8  # keys that differ: more are counted
 MAY_CHANGE = {"about", "minutes", "resources", "trials"}  # without making other trials
 
 
@@ -57,12 +58,19 @@ def prepare(
     if not path.exists():
         write_json(path, now)
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    again = f"python -m pipelines.sweep {name} --fresh"
+    with undamaged(path, again):
+        before = validate(_Identity, {"values": read_json(path)}, "", str(path)).values
     if changed := sorted(key for key in {**before, **now} if before.get(key) != now.get(key)):
+        more = f" and {len(changed) - MANY} more" * (len(changed) > MANY)
         raise ModelmillError(
-            f"{folder} was begun with other values of {', '.join(changed)}: take them back, or "
-            f"begin again with `python -m pipelines.sweep {name} --fresh`"
+            f"{folder} was begun with other values of {', '.join(changed[:MANY])}{more}: "
+            f"take them back, or begin again with `{again}`"
         )
+
+
+class _Identity(Section):
+    values: dict[str, str]
 
 
 def _identity(sweep: Sweep, params: Params, data: Processed) -> Mapping[str, Any]:

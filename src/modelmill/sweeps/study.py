@@ -11,6 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
+from modelmill.files import undamaged
 from modelmill.sweeps.settings import Sweep
 from modelmill.sweeps.trial import FAILED, REASON, RUNNING, STATUS, worst
 
@@ -28,12 +29,13 @@ def storage(folder: Path) -> JournalStorage:
 
 def open_study(storage: JournalStorage, name: str, sweep: Sweep) -> optuna.Study:
     """The study of a sweep, with the trials that wait to be run: all of a grid when it is new."""
-    study = optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="minimize" if sweep.mode == "min" else "maximize",
-        load_if_exists=True,
-    )
+    with undamaged(Path("data/sweeps", name, JOURNAL), f"python -m pipelines.sweep {name} --fresh"):
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction="minimize" if sweep.mode == "min" else "maximize",
+            load_if_exists=True,
+        )
     if not study.trials and sweep.sampler == "grid":
         for point in sweep.grid():
             study.enqueue_trial(point)

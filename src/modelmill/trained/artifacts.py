@@ -10,19 +10,20 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from modelmill import models, runtime
 from modelmill.errors import ModelmillError
-from modelmill.files import json_text, write_json
+from modelmill.files import json_text, read_json, sha256, undamaged, write_json
 from modelmill.models import Input, Spec
 from modelmill.parts import PACKAGE, part
-from modelmill.schema import validate
+from modelmill.schema import Open, Section, validate
 
 if TYPE_CHECKING:
     import keras
@@ -45,6 +46,7 @@ class Card:
         parameters: number of trained values.
         numerics: what rounded its numbers, as `runtime.numerics` has it.
         kept: the step after which it had the weights that were kept.
+        digest: of all of the above and of the weights, empty in cards written before there was one.
     """
 
     settings: dict[str, Any]
@@ -54,6 +56,7 @@ class Card:
     parameters: int
     numerics: dict[str, str] = field(default_factory=dict)
     kept: int = 0
+    digest: str = ""
 
     @property
     def continued(self) -> str:
@@ -97,14 +100,63 @@ def save(
     history: list[dict[str, float]],
     snapshots: np.ndarray,
 ) -> None:
-    """Writes the four files, the same bytes for the same training."""
+    """Writes the four files, the same bytes for the same training; the card gets its digest."""
     model.save_weights(folder / WEIGHTS)
     np.save(folder / SNAPSHOTS, snapshots)
-    write_json(folder / CARD, asdict(card))
+    write_json(folder / CARD, asdict(replace(card, digest=_digest(folder, card))))
     with (folder / HISTORY).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(history[0])
         writer.writerows([f"{value:.9g}" for value in row.values()] for row in history)
+
+
+def _digest(folder: Path, card: Card) -> str:
+    """Of a card, whatever it says its own is, and of the weights beside it."""
+    content = [asdict(replace(card, digest="")), sha256(folder / WEIGHTS)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of what a model is built for
+
+
+class _Input(Section):
+    shape: list[Size]
+    ids: Size | None
+
+
+class _Spec(Section):
+    inputs: dict[str, _Input]
+    outputs: Size
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]  # part of paths
+
+
+class _Settings(Section):
+    model: Name
+    seed: int
+    dataset: Name
+    task: str
+    arch: str
+    net: dict[str, Any]
+    fit: dict[str, Any]
+
+
+class _Card(Section):
+    """What model.json says; see `Card`."""
+
+    settings: _Settings
+    spec: _Spec
+    data: str
+    fingerprint: str
+    parameters: int
+    numerics: dict[str, str] = Field(default_factory=dict)
+    kept: int = 0
+    digest: str = ""
+
+
+def _remedy(folder: Path) -> str:
+    return f"dvc repro train@{folder.name}"
 
 
 def read_card(folder: Path) -> Card:
@@ -113,27 +165,47 @@ def read_card(folder: Path) -> Card:
     Raises:
         ModelmillError: there is no trained model in `folder`, or its card is damaged.
     """
-    try:
-        fields = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        inputs = {
-            name: Input(tuple(given["shape"]), given["ids"])
-            for name, given in fields["spec"]["inputs"].items()
-        }
-        spec = Spec(inputs, fields["spec"]["outputs"])
-        return Card(**{**fields, "spec": spec})
-    except FileNotFoundError:
-        raise ModelmillError(
-            f"no trained model in {folder}: run `dvc repro train@{folder.name}`"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelmillError(f"{folder / CARD} is damaged: {error}") from None
+    path = folder / CARD
+    if not path.exists():
+        raise ModelmillError(f"no trained model in {folder}: run `{_remedy(folder)}`")
+    with undamaged(path, _remedy(folder)):
+        found = validate(_Card, read_json(path), "", str(path))
+        given = found.settings
+        task, arch = part("tasks", given.task, "task"), part("models", given.arch, "arch")
+        validate(task.Fit, given.fit, "settings.fit", str(path))
+        validate(arch.Net, given.net, "settings.net", str(path))
+        if not set(arch.INPUTS) <= set(found.spec.inputs):
+            raise ValueError(f"spec.inputs: {given.arch} takes {', '.join(arch.INPUTS)}")
+        inputs = {name: Input(tuple(of.shape), of.ids) for name, of in found.spec.inputs.items()}
+        spec = Spec(inputs, found.spec.outputs)
+        return Card(**{**found.model_dump(), "spec": spec})
 
 
-def read_history(folder: Path) -> "pd.DataFrame":
-    """Reads history.csv: a row per lap."""
+def read_history(folder: Path, *names: str) -> "pd.DataFrame":
+    """Reads history.csv: a row per lap, all of them numbers; steps are whole.
+
+    Args:
+        names: the metrics that must be among its columns, beside the loss.
+
+    Raises:
+        ModelmillError: it is missing or damaged.
+    """
     import pandas as pd
 
-    return pd.read_csv(folder / HISTORY)
+    path = folder / HISTORY
+    with undamaged(path, _remedy(folder)):
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file, strict=True)
+        if missing := {"step", "epoch", "loss", *names}.difference(header):
+            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
+        if len(set(header)) < len(header) or {len(row) for row in rows} != {len(header)}:
+            raise ValueError("its rows are not as long as its header, which names each column once")
+        frame = pd.DataFrame([[float(value) for value in row] for row in rows], columns=header)
+        step, epoch = frame.step, frame.epoch
+        rising = (step.diff()[1:] > 0).all() and (epoch.diff()[1:] > 0).all()
+        if not (np.isfinite(frame.to_numpy()).all() and rising and 0 < epoch[0] <= step[0] < 2**53):
+            raise ValueError("its steps and epochs do not rise from above 0 on, all of it numbers")
+        return frame.astype({"step": "int64"})
 
 
 def save_evaluation(
@@ -158,22 +230,55 @@ def read_evaluation(data: Path, card: Card) -> dict[str, Any] | None:
 
     Args:
         data: the folder with figures/ and metrics/.
+
+    Raises:
+        ModelmillError: what tells of the evaluation is damaged.
     """
     name = card.settings["model"]
-    try:
-        found = json.loads((data / "figures" / name / EVALUATION).read_text(encoding="utf-8"))
-        metrics = (data / "metrics" / f"{name}.json").read_bytes()
-    except FileNotFoundError:
+    path, metrics = data / "figures" / name / EVALUATION, data / "metrics" / f"{name}.json"
+    if not (path.exists() and metrics.exists()):
         return None
-    evaluated = card.fingerprint, hashlib.sha256(metrics).hexdigest()
-    if (found["fingerprint"], found["metrics"]) != evaluated:
-        return None
-    return {"eval": found["eval"], "metrics": json.loads(metrics)}
+    remedy = f"dvc repro evaluate@{name}"
+    with undamaged(path, remedy):
+        found = validate(_Evaluation, read_json(path), "", str(path))
+    with undamaged(metrics, remedy):
+        if (found.fingerprint, found.metrics) != (card.fingerprint, sha256(metrics)):
+            return None
+        measured = validate(_Metrics, {"metrics": read_json(metrics)}, "", str(metrics)).metrics
+    return {"eval": found.eval.model_dump(), "metrics": measured}
+
+
+class _Options(Open):
+    split: str
+
+
+class _Evaluation(Section):
+    """What evaluation.json says; see `save_evaluation`."""
+
+    fingerprint: str
+    eval: _Options
+    metrics: str
+
+
+class _Metrics(Section):
+    metrics: dict[str, int | float]
 
 
 def read_snapshots(folder: Path) -> np.ndarray:
-    """Opens snapshots.npy: the weights after each lap, float32 [laps, parameters], or no laps."""
-    return np.load(folder / SNAPSHOTS, mmap_mode="r", allow_pickle=False)
+    """Opens snapshots.npy: the weights after each lap, float32 [laps, parameters], or no laps.
+
+    Raises:
+        ModelmillError: it is missing or damaged.
+    """
+    path = folder / SNAPSHOTS
+    laps, parameters = len(read_history(folder)), read_card(folder).parameters
+    with undamaged(path, _remedy(folder)):
+        snapshots = np.lib.format.open_memmap(path, mode="r")
+        if snapshots.shape not in ((laps, parameters), (0, parameters)):
+            raise ValueError(f"{snapshots.shape} for {laps} laps of {parameters} parameters")
+        if snapshots.dtype != np.float32:
+            raise ValueError(f"{snapshots.dtype} is not float32")
+        return snapshots
 
 
 def set_weights(model: "keras.Model", snapshot: np.ndarray) -> None:
@@ -184,13 +289,22 @@ def set_weights(model: "keras.Model", snapshot: np.ndarray) -> None:
 
 
 def restore(folder: Path, spec: Spec | None = None) -> "keras.Model":
-    """The trained model in `folder`, rebuilt for `spec` if that differs from its own."""
-    card = read_card(folder)
+    """The trained model in `folder`, rebuilt for `spec` if that differs from its own.
+
+    Raises:
+        ModelmillError: its card or its weights are damaged, or do not belong to one another.
+    """
+    card, path = read_card(folder), folder / WEIGHTS
     name, arch = card.settings["model"], card.settings["arch"]
     net = validate(part("models", arch, f"{CARD}: arch").Net, card.settings["net"], "net", CARD)
-    model = models.build(name, arch, net, spec or card.spec)
-    try:
-        model.load_weights(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelmillError(f"{folder / WEIGHTS} does not fit {CARD}: {error}") from None
+    with undamaged(path, _remedy(folder)):
+        if card.digest and card.digest != _digest(folder, card):
+            raise ValueError(f"it is not what {CARD} was written of, or that has changed")
+        model = models.build(name, arch, net, spec or card.spec)
+        try:
+            model.load_weights(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # of damaged files h5py raises almost anything
+            raise ValueError(f"it does not fit {CARD}: {error}") from None
     return model
