@@ -60,7 +60,7 @@ def train(folder: Path | None, on_lap=lambda row: None, **keys):
 def train_rbm(folder: Path | None):
     """As `train`, of a small Boltzmann machine."""
     keys = {"chains": "persistent", "gibbs_steps": 2, "centred": True, "length": "2 epochs"}
-    keys |= {"optimizer": {"name": "sgd", "momentum": 0.5}, "stop": None}
+    keys |= {"optimizer": {"name": "sgd", "momentum": 0.5}, "stop": None, "average": 0.9}
     fit = {key: value for key, value in FIT.items() if key != "num_steps"} | keys
     fit = validate(density.Fit, fit, "fit")
     net = rbm.Net(hidden_units=5, initializer=Normal(name="normal", stddev=0.1))

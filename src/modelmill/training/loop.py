@@ -17,6 +17,7 @@ import tensorflow as tf
 from modelmill.errors import ModelmillError
 from modelmill.reference import Better
 from modelmill.training import optimizers
+from modelmill.training.averages import Averages
 from modelmill.training.schedules import learning_rates
 from modelmill.training.settings import Fit, Stop
 from modelmill.training.task import Batches, Score, Task, Tensors
@@ -51,7 +52,9 @@ class Trainer:
         self.steps = fit.length.steps(train.steps)
         self.variables = [variable.value for variable in model.trainable_variables]
         self.update, slots = optimizers.build(fit.optimizer, self.variables)
-        self.kept = [*(variable.value for variable in model.variables), *slots]
+        self.averages = Averages(self.variables, fit.average)
+        values = [variable.value for variable in model.variables]
+        self.kept = [*values, *slots, *self.averages.kept]
         self.train_pace, self.validation_pace = Pace(), Pace()
         self.patience = Patience(fit.stop, task.METRICS)
         self.step = self.seen = self.lap = 0
@@ -141,14 +144,21 @@ class Trainer:
             self.patience.watch(row)
 
     def validate(self) -> Row:
-        """The task's metrics over all of the validation batches."""
+        """The task's metrics over all of the validation batches, for what `weights` returns."""
         assert self.validation
-        state, scores = self.task.initial(self.model, self.fit), []
-        for first, count in self.validation_pace.calls(self.validation.steps):
-            loaded = self.validation.load(0, first, count)
-            score, state = self._measure(loaded, tf.constant(count), state)
-            scores.append(score.numpy())
+        scores = []
+        with self.averages.in_place():
+            state = self.task.initial(self.model, self.fit)
+            for first, count in self.validation_pace.calls(self.validation.steps):
+                loaded = self.validation.load(0, first, count)
+                score, state = self._measure(loaded, tf.constant(count), state)
+                scores.append(score.numpy())
         return self._metrics(scores)
+
+    def weights(self) -> list[np.ndarray]:
+        """What has been learnt so far: the model's weights, or their averages where `fit` asks."""
+        with self.averages.in_place():
+            return self.model.get_weights()
 
     # --- in the graph ----------------------------------------------------------------------
 
@@ -165,6 +175,7 @@ class Trainer:
             factor = optimizers.clipping(gradients, norm) if norm else tf.ones([])
             self.update(gradients, rates[index], factor)
             self._constrain()
+            self.averages.update()
             scores = scores.write(index, score)
         return scores.stack(), state
 

@@ -112,20 +112,19 @@ class Training:
             for observer in observers:
                 observer.lap(self, row)
             yield row
-        if self._best:
-            self.model.set_weights(self._best)
+        self.model.set_weights(self._best or self.trainer.weights())
         for observer in observers:
             observer.ended(self)
 
     def _remember(self, row: Row) -> None:
         self.history.append(row)
         if self.fit.snapshots:
-            weights = np.concatenate([w.ravel() for w in self.model.get_weights()])
+            weights = np.concatenate([w.ravel() for w in self.trainer.weights()])
             self.snapshots = np.append(self.snapshots, weights[None], axis=0)
         if self.fit.keep == "last":
             self.kept = self.step
         elif self._is_best(row):
-            self.kept, self._best = self.step, self.model.get_weights()
+            self.kept, self._best = self.step, self.trainer.weights()
 
     def _is_best(self, row: Row) -> bool:
         column = self.fit.keep_by

@@ -159,6 +159,8 @@ class Fit(Section):
             1 is for models so small that one core is fastest.
         precision: of the operands of large products while training; weights are always float32.
         clip_norm: the largest joint norm of all gradients.
+        average: the share of the past in moving averages of the weights, which are then what is
+            validated and kept; None is without.
     """
 
     length: Length
@@ -174,6 +176,7 @@ class Fit(Section):
     learning_rate: PositiveFloat
     schedule: AnySchedule = ConstantRate(name="constant")
     clip_norm: PositiveFloat | None = None
+    average: Probability | None = None
 
     @model_validator(mode="after")
     def _shards_fit_batch(self) -> "Fit":
