@@ -35,11 +35,13 @@ class Estimate(NamedTuple):
     """log Z in nats, and where it lies if the mean weight of the chains is off by 3 sigma.
 
     `low` is minus infinity where the chains differ so much that 3 sigma exceed the mean itself.
+    `by_chain` is what each says alone, float64 [chains].
     """
 
     log_z: float
     low: float
     high: float
+    by_chain: np.ndarray
 
 
 def free_energy(rbm: Rbm, x: np.ndarray) -> np.ndarray:
@@ -110,7 +112,7 @@ def forward(
     weights = _anneal(rbm, base, betas, (uniform < probability).astype(np.float32), seed)
     low, middle, high = _log_mean(weights)
     known = base_log_z(rbm, base)
-    return Estimate(known + middle, known + low, known + high)
+    return Estimate(known + middle, known + low, known + high, known + weights)
 
 
 def reverse(
@@ -127,7 +129,7 @@ def reverse(
     weights = _anneal(rbm, base, betas[::-1].copy(), samples.astype(np.float32), seed)
     low, middle, high = _log_mean(weights)
     known = base_log_z(rbm, base)
-    return Estimate(known - middle, known - high, known - low)
+    return Estimate(known - middle, known - high, known - low, known - weights)
 
 
 def _log_mean(log_weights: np.ndarray) -> tuple[float, float, float]:

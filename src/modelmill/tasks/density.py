@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.reference import Better
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 
     from modelmill.datasets.processed import Processed
     from modelmill.layers.rbm import Rbm
-    from modelmill.training.batches import Examples
+    from modelmill.training.batches import Change, Examples
 
-# Of an example: the loss is the negative logarithm of the pseudo-likelihood, in nats.
+# Of an example: the loss is the negative logarithm of the pseudo-likelihood, in nats; the gap is by
+# how much the free energy exceeds that of as many training examples (Hinton 2010, section 6).
 METRICS: Mapping[str, Better] = {
     "loss": "lower",
     "reconstruction_error": "lower",
-    "free_energy": "lower",
+    "free_energy_gap": "lower",
 }
 ARRAYS = {"x": "values"}
 INPUTS = ("x",)
@@ -68,18 +71,43 @@ def begin(model: "keras.Model", data: "Processed", fit: Fit) -> None:
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
-    return supervised.examples(data, split, fit, seed, ("x",), _with_flips)
+    change = _with_flips if split == "train" else _beside(data.split("train")["x"])
+    return supervised.examples(data, split, fit, seed, ("x",), change)
 
 
 def _with_flips(batch: Tensors, seed: "tf.Tensor") -> Tensors:
     """x as vectors, and the number of a unit of each."""
+    v = _vectors(batch["x"])
+    return {"x": v, "flip": _drawn(v, v.shape[1], seed)}
+
+
+def _beside(known: np.ndarray) -> "Change":
+    """As `_with_flips`, and beside each example a `known` one."""
     import tensorflow as tf
 
-    x = batch["x"]
-    v = tf.reshape(x, [tf.shape(x)[0], math.prod(x.shape[1:])])
-    v = tf.ensure_shape(v, [x.shape[0], v.shape[1]])
-    flip = tf.random.stateless_uniform(tf.shape(v)[:1], seed, 0, v.shape[1], tf.int32)
-    return {"x": v, "flip": tf.ensure_shape(flip, [x.shape[0]])}
+    kept = tf.constant(known)
+
+    def change(batch: Tensors, seed: "tf.Tensor") -> Tensors:
+        batch = _with_flips(batch, seed)
+        rows = _drawn(batch["x"], len(known), seed + 1)
+        return batch | {"known": _vectors(tf.cast(tf.gather(kept, rows), tf.float32))}
+
+    return change
+
+
+def _vectors(x: "tf.Tensor") -> "tf.Tensor":
+    import tensorflow as tf
+
+    size = math.prod(x.shape[1:])
+    return tf.ensure_shape(tf.reshape(x, [tf.shape(x)[0], size]), [x.shape[0], size])
+
+
+def _drawn(v: "tf.Tensor", end: int, seed: "tf.Tensor") -> "tf.Tensor":
+    """For each example a number from 0 to `end`, which is excluded."""
+    import tensorflow as tf
+
+    found = tf.random.stateless_uniform(tf.shape(v)[:1], seed, 0, end, tf.int32)
+    return tf.ensure_shape(found, v.shape[:1])
 
 
 def initial(model: "keras.Model", fit: Fit) -> Tensors:
@@ -135,11 +163,10 @@ def measure(
     import tensorflow as tf
 
     rbm, v = _rbm(model), batch["x"]
-    found = [
-        -rbm.pseudo_likelihood(v, batch["flip"]),
-        rbm.reconstruction_error(v),
-        rbm.free_energy(v),
-    ]
+    gap = tf.zeros_like(v[:, 0])  # where the examples are those of training
+    if "known" in batch:
+        gap = rbm.free_energy(v) - rbm.free_energy(batch["known"])
+    found = [-rbm.pseudo_likelihood(v, batch["flip"]), rbm.reconstruction_error(v), gap]
     sums = tf.stack([tf.reduce_sum(values) for values in found])
     return Score(sums, tf.cast(tf.shape(v)[0], tf.float32)), state
 

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 
 class Averages:
-    """Exponential moving averages of variables (Polyak and Juditsky 1992), without where they began.
+    """Exponential moving averages of variables, where these began left out.
+
+    (Polyak and Juditsky 1992; what is left out: Kingma and Ba 2015, section 3.)
 
     Args:
         decay: the share of an average that is left after a step; there are none where it is None.
@@ -19,11 +21,11 @@ class Averages:
     def __init__(self, variables: list[tf.Variable], decay: float | None) -> None:
         self.decay = decay or 0.0
         self.pairs = [(variable, tf.Variable(variable)) for variable in variables if decay]
-        self.power = tf.Variable(1.0)  # the share of where they began
+        self.power = tf.Variable(1.0)  # the share that where they began has
         self.kept = [*(average for _, average in self.pairs), self.power] if decay else []
 
     def update(self) -> None:
-        """In the graph, after a step; the first values are forgotten as Adam forgets its zeros."""
+        """In the graph, after a step."""
         if self.pairs:
             share = (1 - self.decay) / (1 - self.power.assign(self.power * self.decay))
             for variable, average in self.pairs:

@@ -14,8 +14,9 @@ from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.parts import part
 from modelmill.training.checkpoints import Checkpoint
-from modelmill.training.loop import Row, Trainer, sign
+from modelmill.training.loop import Row, Trainer
 from modelmill.training.observer import Observer
+from modelmill.training.patience import sign
 from modelmill.training.settings import Fit
 
 
@@ -47,13 +48,12 @@ class Training:
 
     def __init__(self, name: str, entry: Entry, spec: Spec, data: Processed, seed: int) -> None:
         keras.utils.set_random_seed(seed)
-        self.name, self.fit, self.unit = name, entry.fit, data.meta.get("unit", "example")
+        self.name, self.fit, self.data = name, entry.fit, data
+        self.unit = data.meta.get("unit", "example")
         task = part("tasks", entry.task, f"models.{name}.task")
         self.metrics = task.METRICS
         self.model = models.build(name, entry.arch, entry.net, spec)
         self._require_shardable()
-        if hasattr(task, "begin"):
-            task.begin(self.model, data, entry.fit)
         train = task.batches(data, "train", entry.fit, seed)
         validation = None
         if "validation" in data.meta["splits"]:
@@ -107,6 +107,8 @@ class Training:
         self._began = time.monotonic()
         for observer in observers:
             observer.began(self)
+        if not self.step:
+            self.trainer.begin(self.data)
         for row in self.trainer.run(called):
             self._remember(row)
             for observer in observers:

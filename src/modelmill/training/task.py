@@ -58,9 +58,6 @@ class Learnt(NamedTuple):
 class Task(Protocol):
     """The interface of a module of `modelmill.tasks`.
 
-    One that takes initial weights from the data also has ``begin(model, data, fit)``, which sets
-    them. What a checkpoint holds is restored over them.
-
     Attributes:
         METRICS: names of what is measured while training, the loss first, and which way is better.
         ARRAYS: what it needs of a data set, by name: values, classes, tokens, ids.
@@ -84,6 +81,9 @@ class Task(Protocol):
 
     def batches(self, data: "Processed", split: str, fit: Any, seed: int) -> Batches:
         """Batches to learn from if `split` is train, else to measure on: all of it, in order."""
+
+    def begin(self, model: "keras.Model", data: "Processed", fit: Any) -> None:
+        """Before the first step: gives the model what its initial weights owe to the data."""
 
     def initial(self, model: "keras.Model", fit: Any) -> Tensors:
         """The state that the first batch is met with."""
