@@ -1,10 +1,14 @@
-"""Lets a trained language model write text."""
+"""Lets a trained model make something up: a language model a text, a Boltzmann machine pictures."""
 
 import argparse
+from pathlib import Path
 
 from modelmill.errors import ModelmillError
 from modelmill.params import load
+from modelmill.parts import part
 from modelmill.schema import choose, validate
+
+MADE = {"language_modeling": ".txt", "density": ".png"}  # by task
 
 
 def parser() -> argparse.ArgumentParser:
@@ -13,31 +17,45 @@ def parser() -> argparse.ArgumentParser:
         epilog="What is not given here is taken from the model's eval.sample in params.yaml.",
     )
     known.add_argument("model", help="a key of `models` in params.yaml")
-    known.add_argument("--prime", help="the text to continue")
-    known.add_argument("--length", type=int, help="characters or words to add")
-    known.add_argument(
+    known.add_argument("--seed", type=int, help="of the draws")
+    known.add_argument("--output", type=Path, help="a .png for pictures; a text may have a .txt")
+    text = known.add_argument_group("for a text")
+    text.add_argument("--prime", help="the text to continue")
+    text.add_argument("--length", type=int, help="characters or words to add")
+    text.add_argument(
         "--pick",
         choices=["argmax", "weighted", "weighted-on-space"],
         help="the most probable token; one by probability; the latter only after a space (for "
         "words: at the start of a sentence)",
     )
-    known.add_argument("--temperature", type=float, help="below 1 is safer, above 1 is bolder")
-    known.add_argument("--seed", type=int, help="of the draws")
+    text.add_argument("--temperature", type=float, help="below 1 is safer, above 1 is bolder")
+    pictures = known.add_argument_group("for pictures")
+    pictures.add_argument("--count", type=int, help="how many, each begun at a training example")
+    pictures.add_argument("--steps", type=int, help="of Gibbs sampling that lead away from it")
     return known
 
 
 def main() -> None:
     given = {key: value for key, value in vars(parser().parse_args()).items() if value is not None}
-    name = given.pop("model")
+    name, output = given.pop("model"), given.pop("output", None)
     entry = choose(load().models, name, "models")
-    if entry.task != "language_modeling":
-        raise ModelmillError(f"{name} is a model for {entry.task}: it writes no text")
+    if entry.task not in MADE:
+        raise ModelmillError(f"{name} is a model for {entry.task}: it makes nothing up")
+    evaluation = part("evaluation", entry.task, f"models.{name}.task")
+    settings = entry.eval.sample.model_dump() | given
+    options = validate(evaluation.Sample, settings, "", "command line")
+    _check(name, output, MADE[entry.task])
 
     from modelmill import runtime
-    from modelmill.evaluation import Job, language_modeling
+    from modelmill.evaluation import Job
 
-    settings = entry.eval.sample.model_dump() | given
-    options = validate(language_modeling.Sample, settings, "", "command line")
     job = Job.of(name, verify=True)
     runtime.start(options.seed)
-    print(language_modeling.Writer(job, options).write())
+    evaluation.sample(job, options, output)
+
+
+def _check(name: str, output: Path | None, suffix: str) -> None:
+    if output is None and suffix == ".png":
+        raise ModelmillError(f"{name} draws pictures: say where with --output FILE.png")
+    if output and (output.suffix != suffix or not output.parent.is_dir()):
+        raise ModelmillError(f"--output {output}: {name} writes a {suffix} in a folder there is")

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, recurrent_lm
+from modelmill.layers.initial import Normal
+from modelmill.models import Spec, rbm, recurrent_lm
 from modelmill.schema import validate
-from modelmill.tasks import language_modeling
+from modelmill.tasks import density, language_modeling
 from modelmill.trained.artifacts import Card
 from modelmill.training import checkpoints as module
 from modelmill.training.checkpoints import Checkpoint, Checkpoints
@@ -47,6 +48,30 @@ FIT = {
 
 def train(folder: Path | None, on_lap=lambda row: None, **keys):
     """Weights, history and snapshots of a small language model, in bytes."""
+    fit = validate(language_modeling.Fit, FIT | keys, "fit")
+    net = recurrent_lm.Net.model_validate(NET)
+    entry = SimpleNamespace(task="language_modeling", arch="recurrent_lm", net=net, fit=fit)
+    tokens = np.random.default_rng(0).integers(0, 7, 400).astype(np.uint8)
+    meta = {"vocabulary_size": 7, "splits": {"train": [0, 300], "validation": [300, 400]}}
+    data = Processed(Path("data"), meta, {"tokens": tokens})
+    return run(folder, entry, language_modeling.spec(meta, fit), data, on_lap)
+
+
+def train_rbm(folder: Path | None):
+    """As `train`, of a small Boltzmann machine."""
+    keys = {"chains": "persistent", "gibbs_steps": 2, "centred": True, "length": "3 epochs"}
+    keys |= {"optimizer": {"name": "sgd", "momentum": 0.5}, "stop": None, "average": 0.9}
+    fit = {key: value for key, value in FIT.items() if key != "num_steps"} | keys
+    fit = validate(density.Fit, fit, "fit")
+    net = rbm.Net(hidden_units=5, initializer=Normal(name="normal", stddev=0.1))
+    entry = SimpleNamespace(task="density", arch="rbm", net=net, fit=fit)
+    x = (np.random.default_rng(0).random((60, 3, 2)) < 0.4).astype(np.uint8)
+    meta = {"input_shape": [3, 2], "splits": {"train": [0, 40], "validation": [40, 60]}}
+    data = Processed(Path("data"), meta, {"x": x})
+    return run(folder, entry, density.spec(meta, fit), data)
+
+
+def run(folder: Path | None, entry, spec, data, on_lap=lambda row: None):
     from modelmill.training.observer import Observer
     from modelmill.training.progress import Progress
     from modelmill.training.session import Training
@@ -59,13 +84,7 @@ def train(folder: Path | None, on_lap=lambda row: None, **keys):
         def lap(self, training, row):
             on_lap(row)
 
-    fit = validate(language_modeling.Fit, FIT | keys, "fit")
-    net = recurrent_lm.Net.model_validate(NET)
-    entry = SimpleNamespace(task="language_modeling", arch="recurrent_lm", net=net, fit=fit)
-    tokens = np.random.default_rng(0).integers(0, 7, 400).astype(np.uint8)
-    meta = {"vocabulary_size": 7, "splits": {"train": [0, 300], "validation": [300, 400]}}
-    data = Processed(Path("data"), meta, {"tokens": tokens})
-    training = Training("m", entry, language_modeling.spec(meta, fit), data, 1)
+    training = Training("m", entry, spec, data, 1)
     with Progress() as progress:
         if folder:
             with Checkpoints(folder) as checkpoints:
@@ -104,7 +123,8 @@ def killed_after(monkeypatch, count):
 @pytest.mark.long
 @pytest.mark.fault("death while a checkpoint is written", "the same bytes as without")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
-def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch):
+@pytest.mark.parametrize("train", [train, train_rbm], ids=["language model", "rbm"])
+def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch, train):
     undisturbed = train(None)
     deaths = 0
     while True:

@@ -157,20 +157,21 @@ def test_evaluating_what_is_not_trained_says_what_to_run(tmp_path):
     assert "dvc repro train@mnist_softmax" in answer.err
 
 
-def test_only_a_language_model_writes_text():
-    (answer,) = ask([ROOT, "sample", "mnist_softmax"])
-    assert answer.code == 2
-    assert "writes no text" in answer.err
-
-
 def test_a_sample_that_cannot_be_is_answered_in_one_line():
-    cold, long = ask(
-        [ROOT, "sample", "char_rnn", "--temperature", "1e-40"],
-        [ROOT, "sample", "char_rnn", "--length", str(10**12)],
-    )
-    assert (cold.code, cold.err.count("\n"), long.code, long.err.count("\n")) == (2, 1, 2, 1)
-    assert "temperature: Input should be greater than or equal to 0.001" in cold.err
-    assert "length: Input should be less than or equal to 100000" in long.err
+    mistakes = {
+        "mnist_softmax": "mnist_softmax is a model for classification: it makes nothing up",
+        "char_rnn --temperature 1e-40": "temperature: Input should be greater than or equal to 0.0",
+        f"char_rnn --length {10**12}": "length: Input should be less than or equal to 100000",
+        "char_rnn --steps 5": "there is no key 'steps' here",
+        "char_rnn --output text.png": "char_rnn writes a .txt in a folder there is",
+        "mnist_rbm --output x.png --length 5": "there is no key 'length' here",
+        "mnist_rbm": "mnist_rbm draws pictures: say where with --output FILE.png",
+        "mnist_rbm --output nowhere/x.png": "mnist_rbm writes a .png in a folder there is",
+    }
+    answers = ask(*([ROOT, "sample", *given.split()] for given in mistakes))
+    for said, answer in zip(mistakes.values(), answers, strict=True):
+        assert said in answer.err
+        assert (answer.code, answer.err.count("\n"), answer.imported) == (2, 1, [])
 
 
 def fails(error):

@@ -107,10 +107,10 @@ def digits(tmp_path):
     return write
 
 
-def prepared(raw, validation):
+def prepared(raw, **options):
     out = raw.parent / "out"
     out.mkdir()
-    mnist.prepare(raw, out, mnist.Options(validation=validation))
+    mnist.prepare(raw, out, mnist.Options(**options))
     return processed.load(out)
 
 
@@ -135,10 +135,20 @@ def test_pixels_and_labels_stay_bytes_on_disk(digits):
     assert data.meta["class_names"] == list("0123456789")
 
 
+def test_binary_pixels_are_as_often_1_as_they_are_bright(digits):
+    images = np.zeros((3, 100, 100), np.uint8) + np.array([0, 51, 255], np.uint8)[:, None, None]
+    drawn = mnist.binarised(images, seed=1)
+    assert [drawn[0].max(), drawn[2].min()] == [0, 1]
+    assert drawn[1].mean() == pytest.approx(0.2, abs=5 * 0.4 / 100)
+    data = prepared(digits(), validation=1, binary_seed=1)
+    assert data.meta["scale"] == 1
+    assert set(np.unique(data.arrays["x"])) <= {0, 1}
+
+
 @pytest.mark.parametrize("validation", [5, 6])
 def test_something_must_be_left_for_training(digits, validation):
     with pytest.raises(ModelmillError, match=rf"validation \({validation}\) leaves nothing of 5"):
-        prepared(digits(), validation)
+        prepared(digits(), validation=validation)
 
 
 @pytest.mark.parametrize(

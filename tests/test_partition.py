@@ -72,7 +72,7 @@ def test_of_a_model_without_weights_log_z_is_known_and_found_exactly():
     assert partition.base_log_z(rbm, base) == pytest.approx(known)
     betas = partition.temperatures({0.0: 10})
     found = partition.forward(rbm, base, betas, seed=1, chains=6)
-    np.testing.assert_allclose(found, known, atol=1e-6)
+    np.testing.assert_allclose([*found[:3], *found.by_chain], known, atol=1e-6)
 
 
 def test_temperatures_are_those_of_the_paper():
@@ -109,7 +109,8 @@ def test_one_seed_gives_one_estimate_and_another_another():
     rbm, base = random_rbm(8, 5), np.zeros(8, np.float32)
     betas = partition.temperatures({0.0: 20})
     first, again, other = (partition.forward(rbm, base, betas, seed) for seed in (1, 1, 2))
-    assert first == again
+    np.testing.assert_array_equal(first.by_chain, again.by_chain)
+    assert first[:3] == again[:3]
     assert first.log_z != other.log_z
 
 

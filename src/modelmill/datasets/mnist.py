@@ -43,13 +43,16 @@ FONT = np.array(
 
 
 class Options(Section):
-    """What is set aside.
+    """What becomes of the images.
 
     Attributes:
-        validation: how many of the first training examples are for validation.
+        validation: how many of the first training examples are set aside for validation.
+        binary_seed: of a draw, once, that makes each pixel 1 with its brightness as probability,
+            else 0 (Salakhutdinov and Murray 2008); grey pixels stay if it is None.
     """
 
     validation: Annotated[int, Field(ge=1)]
+    binary_seed: Annotated[int, Field(ge=0)] | None = None
 
 
 class Generate(Seeded):
@@ -141,7 +144,7 @@ def read_pair(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
 def prepare(raw: Path, out: Path, options: Options) -> None:
     """Writes x uint8 [n, 28, 28] and y uint8 [n]: validation, training, then test examples.
 
-    `scale` in meta.json takes a pixel to [0, 1].
+    `scale` in meta.json takes a pixel to [0, 1], where it is not 0 or 1 already.
     """
     train, test = read_pair(raw, "train"), read_pair(raw, "t10k")
     if train[0].shape[1:] != test[0].shape[1:]:
@@ -151,8 +154,10 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         raise ModelmillError(f"validation ({first}) leaves nothing of {count} training examples")
     if 0 in train[0].shape:
         raise ModelmillError(f"{raw}: images of {train[0].shape[1:]} pixels show nothing")
-    for name, parts in zip("xy", zip(train, test, strict=True), strict=True):
-        np.save(out / f"{name}.npy", np.concatenate(parts))
+    x, y = (np.concatenate(parts) for parts in zip(train, test, strict=True))
+    binary = options.binary_seed is not None
+    np.save(out / "x.npy", binarised(x, options.binary_seed) if binary else x)
+    np.save(out / "y.npy", y)
     describe(
         out,
         {
@@ -163,8 +168,13 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         input_shape=list(train[0].shape[1:]),
         outputs=10,
         class_names=[str(digit) for digit in range(10)],
-        scale=1 / 255,
+        scale=1.0 if binary else 1 / 255,
     )
+
+
+def binarised(x: np.ndarray, seed: int | None) -> np.ndarray:
+    """Bytes of which each is 1 with the probability x / 255, else 0."""
+    return (np.random.default_rng(seed).integers(0, 255, x.shape, np.uint8) < x).astype(np.uint8)
 
 
 def generate(raw: Path, settings: Generate) -> None:

@@ -1,6 +1,7 @@
 """Evaluating a language model: exact perplexity over the whole text, and a sample of its own."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -74,6 +75,15 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         "bits_per_token": loss / math.log(2),
         "tokens": len(losses),
     }
+
+
+def sample(job: Job, options: Sample, output: Path | None) -> None:
+    """Writes a text, or prints it where there is no `output`."""
+    text = Writer(job, options).write()
+    if output:
+        write_text(output, text + "\n")
+    else:
+        print(text)
 
 
 def _show_learning(job: Job, writer: "Writer") -> None:

@@ -10,7 +10,7 @@ from modelmill.errors import ModelmillError
 from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.training import supervised
-from modelmill.training.supervised import backpropagated, penalised, stateless
+from modelmill.training.supervised import as_built, backpropagated, penalised, stateless
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ARRAYS = {"x": "values", "y": "classes"}
 INPUTS = ("x",)
 STATE = "pass"
 
-initial = stateless
+begin, initial = as_built, stateless
 
 
 class Fit(supervised.Fit):

@@ -9,7 +9,7 @@ from modelmill.models import Input, Spec, call
 from modelmill.reference import Better
 from modelmill.schema import PositiveInt
 from modelmill.training import settings
-from modelmill.training.supervised import backpropagated, penalised
+from modelmill.training.supervised import as_built, backpropagated, penalised
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ METRICS: Mapping[str, Better] = {"loss": "lower", "perplexity": "lower"}
 ARRAYS = {"tokens": "tokens"}
 INPUTS = ("tokens",)
 STATE = "pass"  # zeros at each beginning of the text
+
+begin = as_built
 
 
 class Fit(settings.Fit):

@@ -9,7 +9,13 @@ from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.schema import Probability
 from modelmill.training import supervised
-from modelmill.training.supervised import backpropagated, penalised, squared_error, stateless
+from modelmill.training.supervised import (
+    as_built,
+    backpropagated,
+    penalised,
+    squared_error,
+    stateless,
+)
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ ARRAYS = {"x": "values"}
 INPUTS = ("x",)
 STATE = "pass"
 
-initial = stateless
+begin, initial = as_built, stateless
 
 
 class Fit(supervised.Fit):

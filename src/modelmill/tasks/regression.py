@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.training import supervised
-from modelmill.training.supervised import Fit, backpropagated, penalised, squared_error, stateless
+from modelmill.training.supervised import (
+    Fit,
+    as_built,
+    backpropagated,
+    penalised,
+    squared_error,
+    stateless,
+)
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ ARRAYS = {"x": "values", "y": "values"}
 INPUTS = ("x",)
 STATE = "pass"
 
-initial = stateless
+begin, initial = as_built, stateless
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:

@@ -14,11 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.reference import Better
 from modelmill.training import optimizers
+from modelmill.training.averages import Averages
+from modelmill.training.patience import Patience
 from modelmill.training.schedules import learning_rates
-from modelmill.training.settings import Fit, Stop
+from modelmill.training.settings import Fit
 from modelmill.training.task import Batches, Score, Task, Tensors
 
 CALL_SECONDS = 0.7
@@ -51,7 +53,9 @@ class Trainer:
         self.steps = fit.length.steps(train.steps)
         self.variables = [variable.value for variable in model.trainable_variables]
         self.update, slots = optimizers.build(fit.optimizer, self.variables)
-        self.kept = [*(variable.value for variable in model.variables), *slots]
+        self.averages = Averages(self.variables, fit.average)
+        values = [variable.value for variable in model.variables]
+        self.kept = [*values, *slots, *self.averages.kept]
         self.train_pace, self.validation_pace = Pace(), Pace()
         self.patience = Patience(fit.stop, task.METRICS)
         self.step = self.seen = self.lap = 0
@@ -64,6 +68,11 @@ class Trainer:
             self._measure = tf.function(self._measure_steps).get_concrete_function(
                 validation.signature, tf.TensorSpec([], tf.int32), self.state
             )
+
+    def begin(self, data: Processed) -> None:
+        """Before the first step: what the model owes to the data, and the state that follows."""
+        self.task.begin(self.model, data, self.fit)
+        self.state = self.task.initial(self.model, self.fit)
 
     def run(self, on_call: Callable[[Row], None]) -> Iterator[Row]:
         """Trains to the end, or until `fit.stop` ends it, yielding measurements after each lap.
@@ -141,14 +150,21 @@ class Trainer:
             self.patience.watch(row)
 
     def validate(self) -> Row:
-        """The task's metrics over all of the validation batches."""
+        """The task's metrics over all of the validation batches, for what `weights` returns."""
         assert self.validation
-        state, scores = self.task.initial(self.model, self.fit), []
-        for first, count in self.validation_pace.calls(self.validation.steps):
-            loaded = self.validation.load(0, first, count)
-            score, state = self._measure(loaded, tf.constant(count), state)
-            scores.append(score.numpy())
+        scores = []
+        with self.averages.in_place():
+            state = self.task.initial(self.model, self.fit)
+            for first, count in self.validation_pace.calls(self.validation.steps):
+                loaded = self.validation.load(0, first, count)
+                score, state = self._measure(loaded, tf.constant(count), state)
+                scores.append(score.numpy())
         return self._metrics(scores)
+
+    def weights(self) -> list[np.ndarray]:
+        """What has been learnt so far: the model's weights, or their averages where `fit` asks."""
+        with self.averages.in_place():
+            return self.model.get_weights()
 
     # --- in the graph ----------------------------------------------------------------------
 
@@ -165,6 +181,7 @@ class Trainer:
             factor = optimizers.clipping(gradients, norm) if norm else tf.ones([])
             self.update(gradients, rates[index], factor)
             self._constrain()
+            self.averages.update()
             scores = scores.write(index, score)
         return scores.stack(), state
 
@@ -246,30 +263,6 @@ class Trainer:
             raise ModelmillError(f"weights are no longer finite at step {self.step:,}: {REMEDY}")
 
 
-class Patience:
-    """Follows a metric, and is exhausted when it no longer becomes better.
-
-    Args:
-        metrics: which way each is better.
-    """
-
-    def __init__(self, stop: Stop | None, metrics: Mapping[str, Better]) -> None:
-        self.stop, self.best, self.laps = stop, math.inf, 0
-        self.sign = 1 if stop is None else sign(stop.metric, metrics)
-
-    def watch(self, row: Row) -> None:
-        if self.stop:
-            value = self.sign * row[self.stop.metric]
-            if value < self.best and self.best - value >= self.stop.min_change:
-                self.best, self.laps = value, 0
-            else:
-                self.laps += 1
-
-    @property
-    def exhausted(self) -> bool:
-        return self.stop is not None and self.laps >= self.stop.patience
-
-
 class Pace:
     """Divides steps into calls that each take about `CALL_SECONDS`."""
 
@@ -287,11 +280,6 @@ class Pace:
             growth = min(CALL_SECONDS / max(time.perf_counter() - began, 1e-9), 8.0)
             if count == self.count:
                 self.count = max(1, math.floor(count * growth))
-
-
-def sign(column: str, metrics: Mapping[str, Better]) -> int:
-    """What makes lower values of a column of the history better: 1, or -1 if higher ones are."""
-    return 1 if metrics[column.removeprefix("validation_")] == "lower" else -1
 
 
 def _vector(score: Score) -> tf.Tensor:

@@ -14,8 +14,9 @@ from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.parts import part
 from modelmill.training.checkpoints import Checkpoint
-from modelmill.training.loop import Row, Trainer, sign
+from modelmill.training.loop import Row, Trainer
 from modelmill.training.observer import Observer
+from modelmill.training.patience import sign
 from modelmill.training.settings import Fit
 
 
@@ -47,7 +48,8 @@ class Training:
 
     def __init__(self, name: str, entry: Entry, spec: Spec, data: Processed, seed: int) -> None:
         keras.utils.set_random_seed(seed)
-        self.name, self.fit, self.unit = name, entry.fit, data.meta.get("unit", "example")
+        self.name, self.fit, self.data = name, entry.fit, data
+        self.unit = data.meta.get("unit", "example")
         task = part("tasks", entry.task, f"models.{name}.task")
         self.metrics = task.METRICS
         self.model = models.build(name, entry.arch, entry.net, spec)
@@ -105,25 +107,26 @@ class Training:
         self._began = time.monotonic()
         for observer in observers:
             observer.began(self)
+        if not self.step:
+            self.trainer.begin(self.data)
         for row in self.trainer.run(called):
             self._remember(row)
             for observer in observers:
                 observer.lap(self, row)
             yield row
-        if self._best:
-            self.model.set_weights(self._best)
+        self.model.set_weights(self._best or self.trainer.weights())
         for observer in observers:
             observer.ended(self)
 
     def _remember(self, row: Row) -> None:
         self.history.append(row)
         if self.fit.snapshots:
-            weights = np.concatenate([w.ravel() for w in self.model.get_weights()])
+            weights = np.concatenate([w.ravel() for w in self.trainer.weights()])
             self.snapshots = np.append(self.snapshots, weights[None], axis=0)
         if self.fit.keep == "last":
             self.kept = self.step
         elif self._is_best(row):
-            self.kept, self._best = self.step, self.model.get_weights()
+            self.kept, self._best = self.step, self.trainer.weights()
 
     def _is_best(self, row: Row) -> bool:
         column = self.fit.keep_by

@@ -203,6 +203,8 @@ class Fit(Section):
         learning_rate: what steps are multiplied by, where the schedule begins.
         schedule: how the learning rate changes.
         clip_norm: the largest joint norm of all gradients; null for any.
+        average: the share of the past in moving averages of the weights, which are then what is
+            validated and kept; null is without.
     """
 
     length: Length
@@ -218,6 +220,7 @@ class Fit(Section):
     learning_rate: PositiveFloat
     schedule: AnySchedule = ConstantRate(name="constant")
     clip_norm: PositiveFloat | None = None
+    average: Probability | None = None
 
     @model_validator(mode="after")
     def _shards_fit_batch(self) -> "Fit":

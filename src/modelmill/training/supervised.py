@@ -61,6 +61,10 @@ def examples(
     )
 
 
+def as_built(model: "keras.Model", data: "Processed", fit: Any) -> None:
+    """Begins with weights that owe nothing to the data."""
+
+
 def stateless(model: "keras.Model", fit: Any) -> Tensors:
     """The state of what carries none."""
     return {}

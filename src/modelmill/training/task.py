@@ -82,6 +82,9 @@ class Task(Protocol):
     def batches(self, data: "Processed", split: str, fit: Any, seed: int) -> Batches:
         """Batches to learn from if `split` is train, else to measure on: all of it, in order."""
 
+    def begin(self, model: "keras.Model", data: "Processed", fit: Any) -> None:
+        """Before the first step: gives the model what its initial weights owe to the data."""
+
     def initial(self, model: "keras.Model", fit: Any) -> Tensors:
         """The state that the first batch is met with."""
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from modelmill.layers.rbm import log_odds
+
 CHAINS = 100
 # How many inverse temperatures from each of these on to the next; the last is 1.
 TEMPERATURES = {0.0: 500, 0.5: 4000, 0.9: 10_000}
@@ -33,11 +35,13 @@ class Estimate(NamedTuple):
     """log Z in nats, and where it lies if the mean weight of the chains is off by 3 sigma.
 
     `low` is minus infinity where the chains differ so much that 3 sigma exceed the mean itself.
+    `by_chain` is what each says alone, float64 [chains].
     """
 
     log_z: float
     low: float
     high: float
+    by_chain: np.ndarray
 
 
 def free_energy(rbm: Rbm, x: np.ndarray) -> np.ndarray:
@@ -52,15 +56,12 @@ def free_energy(rbm: Rbm, x: np.ndarray) -> np.ndarray:
 
 
 def base_bias(x: np.ndarray) -> np.ndarray:
-    """Visible biases of the model to start from: log-odds of how often each pixel is 1 [visible].
-
-    Each pixel counts as one more 0 and one more 1 than there are, so that no odds are infinite.
+    """Visible biases of the model to start from: see `log_odds` [visible].
 
     Args:
         x: ones and zeros [examples, visible].
     """
-    mean = (x.sum(axis=0, dtype=np.float64) + 1) / (len(x) + 2)
-    return np.log(mean / (1 - mean)).astype(np.float32)
+    return log_odds(x)
 
 
 def base_log_z(rbm: Rbm, base: np.ndarray) -> float:
@@ -111,7 +112,7 @@ def forward(
     weights = _anneal(rbm, base, betas, (uniform < probability).astype(np.float32), seed)
     low, middle, high = _log_mean(weights)
     known = base_log_z(rbm, base)
-    return Estimate(known + middle, known + low, known + high)
+    return Estimate(known + middle, known + low, known + high, known + weights)
 
 
 def reverse(
@@ -128,7 +129,7 @@ def reverse(
     weights = _anneal(rbm, base, betas[::-1].copy(), samples.astype(np.float32), seed)
     low, middle, high = _log_mean(weights)
     known = base_log_z(rbm, base)
-    return Estimate(known - middle, known - high, known - low)
+    return Estimate(known - middle, known - high, known - low, known - weights)
 
 
 def _log_mean(log_weights: np.ndarray) -> tuple[float, float, float]:

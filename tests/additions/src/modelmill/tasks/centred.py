@@ -19,6 +19,8 @@ __all__ = ["ARRAYS", "INPUTS", "METRICS", "Fit", "batches", "metrics", "spec"]
 
 STATE = "training"
 
+begin = supervised.as_built
+
 
 def initial(model, fit):
     import tensorflow as tf

@@ -3,10 +3,19 @@
 from functools import partial
 
 from modelmill.models import Input, Spec, call
-from modelmill.tasks.classification import ARRAYS, METRICS, STATE, Fit, initial, metrics, score
+from modelmill.tasks.classification import (
+    ARRAYS,
+    METRICS,
+    STATE,
+    Fit,
+    begin,
+    initial,
+    metrics,
+    score,
+)
 from modelmill.training import supervised
 
-__all__ = ["ARRAYS", "METRICS", "STATE", "Fit", "initial", "metrics"]
+__all__ = ["ARRAYS", "METRICS", "STATE", "Fit", "begin", "initial", "metrics"]
 
 INPUTS = ("upper", "lower")
 
