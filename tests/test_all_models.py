@@ -23,8 +23,8 @@ PICTURES = {
     "mnist_denoising_autoencoder": "curves reconstructions",
     "mnist_autoencoder": "codes curves reconstructions walks",
     "mnist_rbm": "activity curves fantasies filters log_z",
-    "ptb_small": "curves perplexity",
-    "char_rnn": "curves perplexity",
+    "ptb_small": "curves passage perplexity predictability",
+    "char_rnn": "curves passage perplexity predictability",
     "movielens_mf": "calibration curves errors",
 }
 LONG = pytest.mark.long

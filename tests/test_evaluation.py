@@ -8,7 +8,7 @@ import pytest
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.evaluation import Job, classification, reconstruction
+from modelmill.evaluation import Job, classification, language_modeling, reconstruction
 from modelmill.models import Spec
 from modelmill.tasks.classification import probabilities
 from modelmill.trained.artifacts import Card
@@ -98,6 +98,7 @@ def test_a_walk_goes_straight_from_each_code_to_the_next():
 
 CURVES = ["learning_curves", "perplexity", "line_fit", "line_over_time"]
 CLASSES = ["confusion_matrix", "decision_regions", "reading", "codes"]
+TEXTS = ["passage", "extremes"]
 IMAGES = ["grid", "rows", "mosaics"]
 
 
@@ -110,7 +111,7 @@ def history(laps=4):
 
 
 def draw(name, path):
-    from modelmill.figures import classes, codes, curves, images
+    from modelmill.figures import classes, codes, curves, images, texts
 
     x, y = LINE
     match name:
@@ -139,6 +140,11 @@ def draw(name, path):
         case "codes":
             points = DIGITS[..., :2].reshape(-1, 2)
             codes.by_class(points, np.arange(len(points)) % 3, NAMES, "toy", path)
+        case "passage":
+            tokens = ["costs", "$", "5", "or", "$", "6", "<eos>", "_x^"]
+            texts.passage(tokens, np.arange(8.0), True, "toy", path)
+        case "extremes":
+            texts.extremes([("$", 0.1), (" ", 0.2)], [("$x$", 9.0), ("\n", 7.0)], "toy", path)
         case "grid":
             images.grid(DIGITS, [str(i) for i in range(14)], "toy", path)
         case "no mistakes":
@@ -150,7 +156,7 @@ def draw(name, path):
             images.mosaics(parts, "toy", path, signed=True)
 
 
-@pytest.mark.parametrize("name", [*CURVES, *CLASSES, *IMAGES, "no mistakes"])
+@pytest.mark.parametrize("name", [*CURVES, *CLASSES, *TEXTS, *IMAGES, "no mistakes"])
 def test_a_figure_shows_something_and_is_the_same_again(name, tmp_path):
     from matplotlib.image import imread
 
@@ -182,6 +188,22 @@ def test_a_figure_over_a_part_of_the_split_is_refused(tmp_path, kind, array):
     job.require_whole("test", {kind: 40})
     with pytest.raises(ModelmillError, match=r"m: evaluated on 39 of the 40 in split 'test'"):
         job.require_whole("test", {kind: 39})
+
+
+def test_tokens_are_ordered_by_their_mean_loss():
+    tokens, losses = np.array([2, 0, 2, 0, 1]), np.array([1.0, 4.0, 3.0, 0.5, 0.1])
+    assert language_modeling.by_token(tokens, losses, 2) == ([(2, 2.0), (0, 2.25)], 2)
+    assert language_modeling.by_token(tokens, losses, 9)[1] == 2  # none occurs as often
+
+
+def test_a_text_is_cut_into_lines_with_a_value_for_each_character():
+    from modelmill.figures.texts import COLUMNS, layout
+
+    lines = layout(["ab", "<eos>", "c"], np.array([0.5, 0.25, 1.0]), words=True)
+    assert [text for text, _ in lines] == ["ab ↵", "c"]
+    np.testing.assert_array_equal(lines[0][1], [0.5, 0.5, np.nan, 0.25])
+    lines = layout(list("x" * (COLUMNS + 1) + "\n"), np.ones(COLUMNS + 2), words=False)
+    assert [text for text, _ in lines] == ["x" * COLUMNS, "x↵"]
 
 
 def test_each_class_has_its_precision_and_recall():

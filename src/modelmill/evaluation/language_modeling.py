@@ -17,6 +17,8 @@ from modelmill.tasks.language_modeling import perplexity, windows_of
 # A token is a word or a character here.
 METRICS: dict[str, Better] = {"bits_per_token": "lower"}  # nosec B105
 WINDOW = 50
+SHOWN = 1800  # tokens from the beginning, at least as many as there is room for
+COMMON, EXTREMES = 20, 15  # occurrences of a token whose mean loss tells something; those shown
 LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
 
@@ -66,6 +68,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     model = artifacts.restore(job.folder, windows_of(WINDOW, job.card.spec.outputs))
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
+    _show_text(job, tokens, losses)
     writer = Writer(job, options.sample)
     write_text(job.figures / "sample.txt", writer.write() + "\n")
     _show_learning(job, writer)
@@ -84,6 +87,37 @@ def sample(job: Job, options: Sample, output: Path | None) -> None:
         write_text(output, text + "\n")
     else:
         print(text)
+
+
+def _show_text(job: Job, tokens: np.ndarray, losses: np.ndarray) -> None:
+    """How probable the model found the beginning of the text, and which tokens everywhere."""
+    from modelmill.figures import texts
+
+    vocabulary, unit = job.data.vocabulary(), job.data.meta["unit"]
+    shown = [vocabulary[index] for index in tokens[:SHOWN]]
+    title = f"{job.name}: how probable it finds each {unit}"
+    texts.passage(shown, losses[:SHOWN], unit == "word", title, job.figures / "passage.png")
+    ordered, common = by_token(tokens, losses, min(COMMON, len(tokens) // 100))
+    named = [(vocabulary[index], loss) for index, loss in ordered]
+    title = f"{job.name}: {unit}s that occur at least {common} times"
+    path = job.figures / "predictability.png"
+    texts.extremes(named[:EXTREMES], named[: -EXTREMES - 1 : -1], title, path)
+
+
+def by_token(
+    tokens: np.ndarray, losses: np.ndarray, least: int
+) -> tuple[list[tuple[int, float]], int]:
+    """Ids of tokens with their mean loss, the best predicted first, and how often each occurs.
+
+    Args:
+        least: occurrences of a token to be among them, or those of the most frequent if fewer.
+    """
+    counts = np.bincount(tokens)
+    least = max(1, min(least, int(counts.max())))
+    means = np.bincount(tokens, losses) / np.maximum(counts, 1)
+    ids = np.flatnonzero(counts >= least)
+    ordered = ids[np.argsort(means[ids], kind="stable")]
+    return [(int(index), float(means[index])) for index in ordered], least
 
 
 def _show_learning(job: Job, writer: "Writer") -> None:
