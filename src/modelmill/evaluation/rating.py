@@ -1,21 +1,15 @@
 """Evaluating predicted ratings: their errors, beside those of biases alone, and for whom."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Job, neighbours
 from modelmill.evaluation.baselines import fit_biases
 from modelmill.evaluation.ranking import rating_errors
 from modelmill.reference import Better
 from modelmill.schema import Section
 
-if TYPE_CHECKING:
-    import keras
-
 METRICS: dict[str, Better] = {"mae": "lower"}
 GROUPS = 10  # of equally many ratings, in figures
-TOGETHER = 10_000  # ratings predicted at once
 
 
 class Eval(Section):
@@ -30,34 +24,24 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     The biases they are beside are those of the training ratings, as the model is.
     """
     from modelmill.trained import artifacts
+    from modelmill.trained.inference import ratings
+    from modelmill.training.evidence import evidence
 
     train, held_out, meta = job.data.split("train"), job.data.split(options.split), job.data.meta
     user, item, given = (held_out[name] for name in ("user", "item", "rating"))
     biases = fit_biases(
         train["user"], train["item"], train["rating"], meta["users"], meta["items"]
     ).predict(user, item)
+    model, known = artifacts.restore(job.folder), evidence(job.data)
     predicted = {
-        job.name: predict(artifacts.restore(job.folder), user, item).clip(1, meta["stars"]),
+        job.name: ratings(model, known, user, item).clip(1, meta["stars"]),
         "biases alone": biases.clip(1, meta["stars"]),
     }
     _draw(job, train, held_out, predicted)
+    neighbours.draw(job, model, known)
     ours, theirs = (rating_errors(values, given) for values in predicted.values())
-    return {**ours, "rmse_of_biases": theirs["rmse"], "examples": len(given)}
-
-
-def predict(model: "keras.Model", user: np.ndarray, item: np.ndarray) -> np.ndarray:
-    """The rating of each pair, in float64 [ratings]."""
-    import tensorflow as tf
-
-    from modelmill.models import call
-
-    parts = []
-    for start in range(0, len(user), TOGETHER):
-        rows = slice(start, start + TOGETHER)
-        pairs = {"user": user[rows], "item": item[rows]}
-        given = {name: tf.constant(ids, tf.int32) for name, ids in pairs.items()}
-        parts.append(call(model, given, training=False).numpy()[:, 0])
-    return np.concatenate(parts).astype(np.float64)
+    of_biases = {f"{name}_of_biases": value for name, value in theirs.items()}
+    return {**ours, **of_biases, "examples": len(given)}
 
 
 def grouped_errors(

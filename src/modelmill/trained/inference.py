@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from modelmill.layers.recurrent import zero_state
 from modelmill.models import call
+from modelmill.training.evidence import with_evidence
 from modelmill.training.task import Tensors
 
 BATCH = 500
@@ -32,6 +33,49 @@ def predictor(model: keras.Model, scale: float) -> Callable[[np.ndarray], np.nda
         return np.concatenate(parts)
 
     return run
+
+
+def ratings(
+    model: keras.Model, known: np.ndarray, user: np.ndarray, item: np.ndarray
+) -> np.ndarray:
+    """The rating of each pair of a user and an item as a model predicts it, float64 [pairs].
+
+    Args:
+        known: the stars to predict from, 0 where there are none [users, items].
+    """
+    complete, unused = with_evidence(known), tf.zeros([2], tf.int32)
+    parts = []
+    for start in range(0, len(user), BATCH):
+        pairs = {"user": user[start : start + BATCH], "item": item[start : start + BATCH]}
+        given = {name: tf.constant(ids, tf.int32) for name, ids in pairs.items()}
+        parts.append(call(model, complete(given, unused), False).numpy()[:, 0])
+    return np.concatenate(parts).astype(np.float64)
+
+
+def item_features(model: keras.Model, known: np.ndarray) -> np.ndarray:
+    """What a recommender has learnt of each item [items, features].
+
+    Its factors, or the weights of its visible units; where it is no unit, but a row, the
+    probabilities of the hidden units given that row.
+
+    Args:
+        known: the stars to predict from, 0 where there are none [users, items].
+    """
+    layers, items = {layer.name: layer for layer in model.layers}, known.shape[1]
+    if "item_factors" in layers:
+        return layers["item_factors"].embeddings.numpy()
+    if "item_rbm" in layers and "user_rbm" not in layers:
+        rbm = layers["item_rbm"]
+        return rbm.hidden(rbm.one_hot(tf.constant(known.T, tf.int32))).numpy()
+    rbm = layers.get("user_rbm", model.layers[-1])
+    return rbm.kernel.numpy().reshape(items, -1)
+
+
+def likeness(features: np.ndarray, item: int) -> np.ndarray:
+    """How like an item each is: the cosine of the angle seen from the mean of all [items]."""
+    above = features - features.mean(axis=0)
+    above /= np.maximum(np.linalg.norm(above, axis=1, keepdims=True), 1e-12)
+    return above @ above[item]
 
 
 def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndarray:
