@@ -24,7 +24,8 @@ PICTURES = {
     "mnist_rbm": "curves fantasies filters",
     "ptb_small": "curves perplexity",
     "char_rnn": "curves perplexity",
-    "movielens_mf": "calibration curves errors",
+    "movielens_mf": "calibration curves errors neighbours",
+    "movielens_rbm_item": "calibration curves errors neighbours",
 }
 LONG = pytest.mark.long
 SMALL = {"num_steps": 4, "units": 8, "embedding": 8, "validation": 100}

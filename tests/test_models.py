@@ -14,13 +14,16 @@ from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
-SPECS = {
+PAIRS = {"user": Input((), 943), "item": Input((), 1_682)}
+SPECS = {  # by data set, or by model
     "iris": Spec.examples((4,), 3),
     "line_offset": Spec.examples((1,), 1),
     "line_origin": Spec.examples((1,), 1),
     "mnist": Spec.examples((28, 28), 10),
     "mnist_binary": Spec.examples((28, 28), 784),
-    "movielens": Spec({"user": Input((), 943), "item": Input((), 1_682)}, 1),
+    "movielens_mf": Spec(PAIRS, 1),
+    "movielens_rbm_item": Spec({**PAIRS, "item_stars": Input((943,), 6)}, 1),
+    "movielens_rbm_user": Spec({**PAIRS, "user_stars": Input((1_682,), 6)}, 1),
     "ptb": windows_of(20, 10_000),
     "shakespeare": windows_of(50, 65),
 }
@@ -42,6 +45,8 @@ PARAMETERS = {
     "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
     "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
     "movielens_mf": 1 + (943 + 1_682) * (1 + 100),
+    "movielens_rbm_item": 5 * 943 * (1 + 100) + 100,
+    "movielens_rbm_user": 5 * 1_682 * (1 + 100) + 100,
 }
 NORMAL = {"name": "normal", "stddev": 0.5}
 
@@ -61,14 +66,18 @@ def build(arch, net, spec):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_model_has_the_published_number_of_parameters(models, name):
     entry = models[name]
-    built = part("models", entry.arch, "arch").build(entry.net, SPECS[entry.dataset])
+    built = part("models", entry.arch, "arch").build(
+        entry.net, SPECS[name if name in SPECS else entry.dataset]
+    )
     assert built.count_params() == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_no_layer_starts_with_the_values_of_another(models, name):
     entry = models[name]
-    built = part("models", entry.arch, "arch").build(entry.net, SPECS[entry.dataset])
+    built = part("models", entry.arch, "arch").build(
+        entry.net, SPECS[name if name in SPECS else entry.dataset]
+    )
     starts = [weight.ravel()[:8].tobytes() for weight in built.get_weights() if np.ptp(weight)]
     assert len(set(starts)) == len(starts)
 

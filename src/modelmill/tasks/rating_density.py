@@ -7,7 +7,7 @@ predicted from, is the ratings of the training split alone.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelmill.models import Input, Spec, call
 from modelmill.reference import Better
@@ -43,9 +43,15 @@ class Fit(supervised.Fit):
         grow_every: after so many epochs it takes one step more.
     """
 
-    rows: Annotated[list[Literal["item", "user"]], Field(min_length=1, max_length=2)]
+    rows: Annotated[list[Literal["item", "user"]], Field(min_length=1)]
     gibbs_steps: PositiveInt
     grow_every: PositiveInt
+
+    @model_validator(mode="after")
+    def _rows_differ(self) -> "Fit":
+        if len(set(self.rows)) < len(self.rows):
+            raise ValueError("rows: each kind is there once")
+        return self
 
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
