@@ -12,22 +12,18 @@ if TYPE_CHECKING:
     import keras
 
 SHOWN, NEAREST = 8, 4
-LEAST = 0.02  # of all users must have rated a film that is shown
 
 
 def draw(job: Job, model: "keras.Model", known: np.ndarray) -> None:
     """neighbours.png: the films that most have rated, and those most like each of them."""
     from modelmill.figures.ratings import neighbours
-    from modelmill.trained.inference import item_features, likeness
+    from modelmill.trained.inference import alike
 
-    films = ratings.catalogue(job.data.folder).items
-    count = popularity(known.nonzero()[1], len(films))
-    rare, features, rows = count < LEAST * len(known), item_features(model, known), []
-    for film in np.argsort(-count, kind="stable")[:SHOWN]:
-        alike = likeness(features, film)
-        alike[rare] = -np.inf
-        alike[film] = np.inf
-        near = np.argsort(-alike, kind="stable")[1 : NEAREST + 1]
-        shown = [(titles.label(films[n]), float(alike[n])) for n in near if not rare[n]]
+    films, rows = ratings.catalogue(job.data.folder).items, []
+    counts = popularity(known.nonzero()[1], len(films))
+    for film in np.argsort(-counts, kind="stable")[:SHOWN]:
+        likeness = alike(model, known, film)
+        near = [other for other in np.argsort(-likeness, kind="stable") if other != film][:NEAREST]
+        shown = [(titles.label(films[n]), float(likeness[n])) for n in near if likeness[n] > -1]
         rows.append((titles.label(films[film]), shown))
     neighbours(rows, f"{job.name}: films and their nearest", job.figures / "neighbours.png")
