@@ -45,10 +45,10 @@ def main() -> None:
     job = Job.of(arguments.model, verify=True)
     recommender.require(job.card, newcomers=arguments.rate is not None)
     knowledge, catalogue = recommender.Knowledge.of(job.data), ratings.catalogue(job.data.folder)
-    films, predicted = catalogue.items, recommender.TASKS[job.card.settings["task"]]
+    films, value = catalogue.items, recommender.predicted(job.card)
     if arguments.like:
         film = titles.find(arguments.like, films)
-        title, predicted = f"most like {titles.label(films[film])}", "like"
+        title, value = f"most like {titles.label(films[film])}", "like"
     elif arguments.user is not None:
         user = recommender.number_of(arguments.user, catalogue)
         stars, title = knowledge.stars[user], f"recommended to user {arguments.user}"
@@ -68,7 +68,7 @@ def main() -> None:
             found = model.for_user(user, arguments.top)
         else:
             found = model.for_newcomer(stars, arguments.top)
-    show(title, predicted, found, films)
+    show(title, value, found, films)
 
 
 def rated(given: list[str], films: "list[Item]", most: int) -> "np.ndarray":

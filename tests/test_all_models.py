@@ -25,7 +25,8 @@ PICTURES = {
     "ptb_small": "curves perplexity",
     "char_rnn": "curves perplexity",
     "movielens_mf": "calibration curves errors neighbours",
-    "movielens_rbm_item": "calibration curves errors neighbours",
+    "movielens_rbm_blend": "calibration curves errors neighbours",
+    "movielens_rbm_top": "curves neighbours",
 }
 LONG = pytest.mark.long
 SMALL = {"num_steps": 4, "units": 8, "embedding": 8, "validation": 100}

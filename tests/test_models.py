@@ -24,6 +24,10 @@ SPECS = {  # by data set, or by model
     "movielens_mf": Spec(PAIRS, 1),
     "movielens_rbm_item": Spec({**PAIRS, "item_stars": Input((943,), 6)}, 1),
     "movielens_rbm_user": Spec({**PAIRS, "user_stars": Input((1_682,), 6)}, 1),
+    "movielens_rbm_blend": Spec(
+        {**PAIRS, "item_stars": Input((943,), 6), "user_stars": Input((1_682,), 6)}, 1
+    ),
+    "movielens_seen": Spec.examples((1_682,), 1_682),
     "ptb": windows_of(20, 10_000),
     "shakespeare": windows_of(50, 65),
 }
@@ -47,6 +51,8 @@ PARAMETERS = {
     "movielens_mf": 1 + (943 + 1_682) * (1 + 100),
     "movielens_rbm_item": 5 * 943 * (1 + 100) + 100,
     "movielens_rbm_user": 5 * 1_682 * (1 + 100) + 100,
+    "movielens_rbm_blend": 5 * (943 + 1_682) * (1 + 100) + 2 * 100,
+    "movielens_rbm_top": 1_682 * (1 + 100) + 100,
 }
 NORMAL = {"name": "normal", "stddev": 0.5}
 

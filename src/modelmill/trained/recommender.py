@@ -1,16 +1,21 @@
 """A trained recommender in use: what it suggests to whom."""
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from modelmill.datasets import processed, ratings
 from modelmill.datasets.processed import Processed
 from modelmill.datasets.ratings import Catalogue
 from modelmill.errors import ModelmillError
 from modelmill.trained.artifacts import Card
 
 TASKS = {"rating": "stars", "rating_density": "stars", "ranking": "seen"}  # what they predict
+
+
+KNOWLEDGE = "knowledge.npy"
 
 
 class Knowledge(NamedTuple):
@@ -39,11 +44,30 @@ class Knowledge(NamedTuple):
         return cls(stars, left_out.astype(bool), data.meta["stars"])
 
 
+def pack(data: Processed, folder: Path) -> None:
+    """Writes to `folder` what `unpack` gives."""
+    stars, left_out, _ = Knowledge.of(data)
+    np.save(folder / KNOWLEDGE, np.stack([stars, left_out]))
+    shutil.copy(data.folder / ratings.CATALOGUE, folder)
+
+
+def unpack(folder: Path) -> tuple[Knowledge, Catalogue]:
+    """What a recommender knows that is on its own, and of whom and what."""
+    stars, left_out = np.load(folder / KNOWLEDGE, allow_pickle=False)
+    most = processed.read_meta(folder)["stars"]
+    return Knowledge(stars, left_out.astype(bool), most), ratings.catalogue(folder)
+
+
 class Suggestion(NamedTuple):
     """An item by its number, and what is predicted of it: stars, or the probability to be seen."""
 
     item: int
     value: float
+
+
+def predicted(card: Card) -> str:
+    """What the model predicts of an item: `stars`, or the probability that it is `seen`."""
+    return TASKS[card.settings["task"]]
 
 
 def require(card: Card, newcomers: bool = False) -> None:
