@@ -25,7 +25,9 @@ PICTURES = {
     "mnist_rbm": "activity curves fantasies filters log_z",
     "ptb_small": "curves passage perplexity predictability",
     "char_rnn": "curves passage perplexity predictability",
-    "movielens_mf": "calibration curves errors",
+    "movielens_mf": "calibration curves errors neighbours",
+    "movielens_rbm_blend": "calibration curves errors neighbours",
+    "movielens_rbm_top": "curves neighbours",
 }
 LONG = pytest.mark.long
 SMALL = {"num_steps": 4, "units": 8, "embedding": 8, "validation": 100}

@@ -106,7 +106,7 @@ def test_the_shell_completes_commands_names_and_options():
     _, script = called(ROOT, "completion", "bash")
     answers = {
         ("tr",): "train",
-        ("train", "mnist_dee"): "mnist_deep_mlp",
+        ("train", "mnist_deep_m"): "mnist_deep_mlp",
         ("download", "movie"): "movielens",
         ("sweep", "mnist_mlp_"): "mnist_mlp_rate",
         ("sweep", "--res"): "--resume",

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -85,6 +86,44 @@ def f():
 """
     own = ["modelmill.params", "modelmill.runtime", "modelmill.trained.artifacts"]
     assert list(imported(ast.parse(code))) == [*own[:2], "b", own[2], ".c"]
+
+
+# Where a model's numbers and figures come from; what else a part imports is told by its name.
+NUMBERS = {"layers", "models", "tasks", "figures", "evaluation", "trained"}
+
+
+def reached(path, folders):
+    """The files of `folders` that one imports, and those that these import."""
+    found, waiting = set(), [path]
+    while waiting:
+        for module in imported(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
+            place = PACKAGE.joinpath(*module.split(".")[1:])
+            file = next(
+                filter(Path.is_file, (place.with_suffix(".py"), place / "__init__.py")), None
+            )
+            if file and file.relative_to(PACKAGE).parts[0] in folders and file not in found:
+                found.add(file)
+                waiting.append(file)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stage", "parts", "folders"),
+    [
+        ("train", ["models/{0.arch}.py", "tasks/{0.task}.py"], NUMBERS | {"training"}),
+        ("evaluate", ["evaluation/{0.task}.py"], NUMBERS),  # what trains gives other weights
+    ],
+)
+def test_dvc_knows_what_the_parts_of_a_model_import(everything, stage, parts, folders):
+    for name, model in everything.models.items():
+        deps = [
+            ROOT / dep.replace("${item.arch}", model.arch).replace("${item.task}", model.task)
+            for dep in STAGES[stage]["do"]["deps"]
+        ]
+        for part in parts:
+            for file in reached(PACKAGE / part.format(model), folders):
+                known = any(file.is_relative_to(dep) for dep in deps)
+                assert known, f"{stage}@{name} depends on {file} and dvc.yaml does not say so"
 
 
 def test_imports_point_one_way():

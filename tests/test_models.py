@@ -14,13 +14,20 @@ from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
-SPECS = {
+PAIRS = {"user": Input((), 943), "item": Input((), 1_682)}
+SPECS = {  # by data set, or by model
     "iris": Spec.examples((4,), 3),
     "line_offset": Spec.examples((1,), 1),
     "line_origin": Spec.examples((1,), 1),
     "mnist": Spec.examples((28, 28), 10),
     "mnist_binary": Spec.examples((28, 28), 784),
-    "movielens": Spec({"user": Input((), 943), "item": Input((), 1_682)}, 1),
+    "movielens_mf": Spec(PAIRS, 1),
+    "movielens_rbm_item": Spec({**PAIRS, "item_stars": Input((943,), 6)}, 1),
+    "movielens_rbm_user": Spec({**PAIRS, "user_stars": Input((1_682,), 6)}, 1),
+    "movielens_rbm_blend": Spec(
+        {**PAIRS, "item_stars": Input((943,), 6), "user_stars": Input((1_682,), 6)}, 1
+    ),
+    "movielens_seen": Spec.examples((1_682,), 1_682),
     "ptb": windows_of(20, 10_000),
     "shakespeare": windows_of(50, 65),
 }
@@ -44,6 +51,10 @@ PARAMETERS = {
     "ptb_small": 10_000 * 200 + 2 * (400 * 800 + 800) + 200 * 10_000 + 10_000,
     "char_rnn": 65 * 128 + 2 * (256 * 128 + 128) + 128 * 65 + 65,
     "movielens_mf": 1 + (943 + 1_682) * (1 + 100),
+    "movielens_rbm_item": 5 * 943 * (1 + 100) + 100,
+    "movielens_rbm_user": 5 * 1_682 * (1 + 100) + 100,
+    "movielens_rbm_blend": 5 * (943 + 1_682) * (1 + 100) + 2 * 100,
+    "movielens_rbm_top": 1_682 * (1 + 100) + 100,
 }
 NORMAL = {"name": "normal", "stddev": 0.5}
 
@@ -53,11 +64,11 @@ def models():
     return params.load(ROOT / "params.yaml").models
 
 
-def spec_of(entry):
+def spec_of(name, entry):
     """What its data ask of a model; an autoencoder gives back its inputs."""
     if entry.task == "reconstruction":
         return Spec.examples((28, 28), 784)
-    return SPECS[entry.dataset]
+    return SPECS[name if name in SPECS else entry.dataset]
 
 
 def build(arch, net, spec):
@@ -70,14 +81,14 @@ def build(arch, net, spec):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_model_has_the_published_number_of_parameters(models, name):
     entry = models[name]
-    built = part("models", entry.arch, "arch").build(entry.net, spec_of(entry))
+    built = part("models", entry.arch, "arch").build(entry.net, spec_of(name, entry))
     assert built.count_params() == PARAMETERS[name]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_no_layer_starts_with_the_values_of_another(models, name):
     entry = models[name]
-    built = part("models", entry.arch, "arch").build(entry.net, spec_of(entry))
+    built = part("models", entry.arch, "arch").build(entry.net, spec_of(name, entry))
     starts = [weight.ravel()[:8].tobytes() for weight in built.get_weights() if np.ptp(weight)]
     assert len(set(starts)) == len(starts)
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from modelmill.datasets import ratings
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, rating
+from modelmill.evaluation.measures import neighbours, rated
+from modelmill.files import write_json
 from modelmill.models import Input, Spec, factorization
 from modelmill.schema import validate
 from modelmill.tasks import rating as task
@@ -31,6 +34,8 @@ NET = {
     "decay": 0.25,
 }
 RATE = 0.125
+FILMS = [{"id": str(i), "title": f"Film {i}", "year": 1990, "genres": []} for i in range(4)]
+CATALOGUE = {"users": ["1", "2", "3"], "items": FILMS}
 
 
 def data(folder=Path()):
@@ -76,9 +81,12 @@ def test_what_is_asked_of_a_model_is_as_many_users_and_items():
 
 @pytest.mark.usefixtures("tensorflow")
 def test_a_prediction_is_mean_biases_and_product():
+    from modelmill.trained.inference import ratings
+
     model, (user, item, _) = made(), np.array(RATINGS).T
+    known = np.zeros((3, 4), np.uint8)
     np.testing.assert_allclose(
-        rating.predict(model, user, item), by_hand(model, user, item), rtol=1e-5
+        ratings(model, known, user, item), by_hand(model, user, item), rtol=1e-5
     )
 
 
@@ -146,6 +154,7 @@ def test_an_evaluation_by_hand(tmp_path):
     settings["fit"]["learning_rate"] = 0.1
     card = Card(settings, SPEC, "", "", 0)
     artifacts.save(tmp_path, model, card, [{"step": 1}], np.zeros((0, 1)))
+    write_json(tmp_path / ratings.CATALOGUE, CATALOGUE)
     job = Job(tmp_path, card, data(tmp_path), tmp_path)
     found = rating.evaluate(job, rating.Eval(split="test"))
     user, item, stars = np.array(RATINGS[4:]).T
@@ -155,27 +164,36 @@ def test_an_evaluation_by_hand(tmp_path):
     assert found["rmse"] == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-5)
     assert found["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
     assert 1 < found["rmse_of_biases"] < 2
+    assert 0.5 < found["mae_of_biases"] < found["rmse_of_biases"]
     job.require_whole("test", found)
-    assert {path.stem for path in tmp_path.glob("*.png")} == {"errors", "calibration"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == {
+        "errors",
+        "calibration",
+        "neighbours",
+    }
 
 
 def test_groups_are_of_equally_many_ratings_in_order():
     by = np.repeat([5, 1], 10)
     given = np.full(20, 3)
     predicted = np.where(by == 1, 3.0, 3.5)
-    x, errors = rating.grouped_errors(by, predicted, given)
+    x, errors = rated.grouped_errors(by, predicted, given)
     assert x.tolist() == [1] * 5 + [5] * 5
     assert errors.tolist() == [0] * 5 + [0.5] * 5
-    x, mean = rating.calibration(predicted, given)
+    x, mean = rated.calibration(predicted, given)
     assert x.tolist() == [3.0] * 5 + [3.5] * 5
     assert mean.tolist() == [3.0] * 10
-    assert len(rating.calibration(predicted[:3], given[:3])[0]) == 3
+    assert len(rated.calibration(predicted[:3], given[:3])[0]) == 3
 
 
+@pytest.mark.usefixtures("tensorflow")
 def test_biases_are_of_the_training_ratings_alone(tmp_path, monkeypatch):
     """One rating of 5 by user 1 of item 1 says that neither is average; the test split nothing."""
+    from modelmill.trained import inference
+
     monkeypatch.setattr(artifacts, "restore", lambda folder: None)
-    monkeypatch.setattr(rating, "predict", lambda model, user, item: np.full(len(user), 3.0))
+    monkeypatch.setattr(inference, "ratings", lambda *given: np.full(len(given[-1]), 3.0))
+    monkeypatch.setattr(neighbours, "draw", lambda *given: None)
     job = Job(tmp_path, Card({"model": "toy"}, SPEC, "", "", 0), data(), tmp_path)
     before = rating.evaluate(job, rating.Eval(split="test"))
     columns = {name: array.copy() for name, array in data().arrays.items()}

@@ -5,8 +5,7 @@ it is not mistaken for one. A new part is a new file; nothing lists them.
 """
 
 import importlib
-import re
-from functools import cache
+import pkgutil
 from pathlib import Path
 from types import ModuleType
 
@@ -14,12 +13,7 @@ from modelmill.reference import Better
 from modelmill.schema import check_choice
 
 PACKAGE = Path(__file__).parent
-DEMANDED = {
-    "datasets": "class Options",
-    "evaluation": "class Eval",
-    "models": "class Net",
-    "tasks": "METRICS",
-}
+DEMANDED = {"datasets": "Options", "evaluation": "Eval", "models": "Net", "tasks": "METRICS"}
 
 
 def part(kind: str, name: str, where: str) -> ModuleType:
@@ -28,18 +22,26 @@ def part(kind: str, name: str, where: str) -> ModuleType:
     Raises:
         ModelmillError: there is no such part.
     """
+    if name in _modules(kind) and (found := _part(kind, name)):
+        return found
     check_choice(where, name, parts(kind))
-    return importlib.import_module(f"modelmill.{kind}.{name}")
+    raise AssertionError  # the name is none of them
 
 
-@cache
 def parts(kind: str) -> list[str]:
-    """The names of all parts of a kind; none is imported."""
-    demanded = re.compile(rf"^{DEMANDED[kind]}\b", re.MULTILINE)
-    files = sorted((PACKAGE / kind).glob("*.py"))
-    return [file.stem for file in files if demanded.search(file.read_text(encoding="utf-8"))]
+    """The names of all parts of a kind."""
+    return [name for name in _modules(kind) if _part(kind, name)]
 
 
 def metrics(task: str) -> dict[str, Better]:
     """All that is measured of a task, in training and in evaluation, and which way is better."""
     return {**part("tasks", task, "task").METRICS, **part("evaluation", task, "task").METRICS}
+
+
+def _modules(kind: str) -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules([str(PACKAGE / kind)]))
+
+
+def _part(kind: str, name: str) -> ModuleType | None:
+    module = importlib.import_module(f"modelmill.{kind}.{name}")
+    return module if hasattr(module, DEMANDED[kind]) else None

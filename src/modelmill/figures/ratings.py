@@ -1,11 +1,14 @@
 """How far predicted ratings are off, and for whom."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from modelmill.figures import BLACK, BLUE, ORANGE, drawing
@@ -35,6 +38,28 @@ def calibration(lines: Lines, stars: int, title: str, path: Path) -> None:
         axes.plot([1, stars], [1, stars], ":", color=BLACK, label="as predicted")
         _dotted(axes, lines)
         axes.set(title=title, xlabel="predicted stars", ylabel="given stars, mean")
+
+
+def neighbours(
+    rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], title: str, path: Path
+) -> None:
+    """A line of films for each film: those most like it, the more so the darker, from 0 to 1."""
+    width = 1 + max(len(near) for _, near in rows)
+    with drawing(path, 2.3 * width, 0.9 + 0.55 * len(rows), grid=False) as figure:
+        axes = figure.subplots()
+        axes.set(title=title, xlim=(0, width), ylim=(len(rows), 0))
+        axes.axis("off")
+        for line, (film, near) in enumerate(rows):
+            _cell(axes, 0, line, film, 0.0, "bold")
+            for column, (other, likeness) in enumerate(near, start=1):
+                _cell(axes, column, line, f"{other}  {likeness:.2f}", likeness, "normal")
+
+
+def _cell(axes: Axes, column: int, line: int, text: str, shade: float, weight: str) -> None:
+    colour = to_rgba(BLUE, 0.6 * min(max(shade, 0.0), 1.0))
+    axes.add_patch(Rectangle((column + 0.02, line + 0.06), 0.96, 0.88, color=colour, linewidth=0))
+    text = textwrap.fill(textwrap.shorten(text, 64, placeholder=" …"), 32)
+    axes.text(column + 0.05, line + 0.5, text, va="center", fontsize=8, fontweight=weight)
 
 
 def _dotted(axes: Axes, lines: Lines) -> None:

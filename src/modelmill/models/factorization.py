@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from modelmill.errors import ModelmillError
 from modelmill.layers.initial import ZERO, Constant, Initializer, initializer
 from modelmill.models import Spec, keras_input
 from modelmill.schema import PositiveInt, Section
@@ -30,21 +31,31 @@ class Net(Section):
     decay: Annotated[float, Field(ge=0)] = 0.0
 
 
+def check(net: Net, spec: Spec) -> None:
+    """Refuses what it would not look at: the ratings that others are to predict from."""
+    if more := set(spec.inputs) - set(INPUTS):
+        raise ModelmillError(f"takes a user and an item, not {', '.join(sorted(more))}")
+
+
 def build(net: Net, spec: Spec) -> "keras.Model":
     """A user and an item [batch] -> the rating [batch, 1]."""
     import keras
 
     inputs = {name: keras_input(spec, name) for name in INPUTS}
 
-    def rows(name: str, width: int, start: Initializer) -> Any:
+    def rows(name: str, what: str, width: int, start: Initializer) -> Any:
         """Those of a table that a batch uses: they alone decay, by their mean over the batch."""
         decay = keras.regularizers.L2(net.decay)
         return keras.layers.Embedding(
-            spec.inputs[name].ids, width, initializer(start), activity_regularizer=decay
+            spec.inputs[name].ids,
+            width,
+            initializer(start),
+            activity_regularizer=decay,
+            name=f"{name}_{what}",
         )(inputs[name])
 
-    biases = [rows(name, 1, ZERO) for name in INPUTS]
-    factors = [rows(name, net.factors, net.initializer) for name in INPUTS]
+    biases = [rows(name, "bias", 1, ZERO) for name in INPUTS]
+    factors = [rows(name, "factors", net.factors, net.initializer) for name in INPUTS]
     start = initializer(Constant(name="constant", value=net.mean))
     mean = keras.layers.Embedding(1, 1, start)(keras.ops.zeros_like(inputs["user"]))
     product = keras.layers.Dot(axes=1)(factors)

@@ -37,7 +37,6 @@ def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) 
     os.environ["MLFLOW_UV_AUTO_DETECT"] = "false"
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(card.settings["dataset"])
-    signature = serving.signature(card, data)
     with TemporaryDirectory() as temporary:
         logged = Model.log(
             None,
@@ -47,8 +46,8 @@ def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) 
             loader_module=serving.__name__,
             data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
             code_paths=[str(PACKAGE)],
-            signature=signature,
-            input_example=data.arrays["x"][:1].astype(signature.inputs.input_types()[0]),
+            signature=serving.signature(card, data),
+            input_example=serving.example(card, data),
             pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
         )
     return logged.model_id

@@ -8,9 +8,11 @@ import tensorflow as tf
 
 from modelmill.layers.recurrent import zero_state
 from modelmill.models import call
+from modelmill.training.evidence import with_evidence
 from modelmill.training.task import Tensors
 
 BATCH = 500
+ENOUGH = 0.02  # of all users: 19 of MovieLens' 943
 
 
 def predict(model: keras.Model, x: np.ndarray, scale: float) -> np.ndarray:
@@ -32,6 +34,71 @@ def predictor(model: keras.Model, scale: float) -> Callable[[np.ndarray], np.nda
         return np.concatenate(parts)
 
     return run
+
+
+def ratings(
+    model: keras.Model, known: np.ndarray, user: np.ndarray, item: np.ndarray
+) -> np.ndarray:
+    """The rating of each pair of a user and an item as a model predicts it, float64 [pairs].
+
+    Args:
+        known: the stars to predict from, 0 where there are none [users, items].
+    """
+    complete, unused = with_evidence(known), tf.zeros([2], tf.int32)
+    parts = []
+    for start in range(0, len(user), BATCH):
+        pairs = {"user": user[start : start + BATCH], "item": item[start : start + BATCH]}
+        given = {name: tf.constant(ids, tf.int32) for name, ids in pairs.items()}
+        parts.append(call(model, complete(given, unused), False).numpy()[:, 0])
+    return np.concatenate(parts).astype(np.float64)
+
+
+def seen(model: keras.Model, known: np.ndarray) -> np.ndarray:
+    """How probable it is that each of some users has seen each item [users, items].
+
+    Args:
+        model: a Boltzmann machine of what users have seen.
+        known: the stars to predict from, 0 where there are none [users, items].
+    """
+    rbm, x = model.layers[-1], tf.constant(known > 0)
+    return rbm.visible(rbm.hidden(tf.cast(x, tf.float32))).numpy()
+
+
+def well_known(known: np.ndarray) -> np.ndarray:
+    """Whether so many have rated an item that more than its mean is learnt of it, bool [items]."""
+    return (known > 0).mean(axis=0) >= ENOUGH
+
+
+def alike(model: keras.Model, known: np.ndarray, item: int) -> np.ndarray:
+    """How like an item each is to a recommender, from -1 to 1, and -inf if not well known [items].
+
+    It is the cosine of the angle between what the two differ in from the mean of the well known.
+
+    Args:
+        known: the stars to predict from, 0 where there are none [users, items].
+    """
+    features, shown = _item_features(model, known), well_known(known)
+    above = features - features[shown].mean(axis=0)
+    length = np.linalg.norm(above, axis=1)
+    cosines = above @ above[item] / np.maximum(length * length[item], 1e-12)
+    return np.where(shown, cosines, -np.inf)
+
+
+def _item_features(model: keras.Model, known: np.ndarray) -> np.ndarray:
+    """An item's factors, or its weights; where users have the weights, the mean over its ratings.
+
+    Returns:
+        [items, features].
+    """
+    layers = {layer.name: layer for layer in model.layers}
+    if "item_factors" in layers:
+        return layers["item_factors"].embeddings.numpy()
+    if "item_rbm" in layers and "user_rbm" not in layers:
+        rbm = layers["item_rbm"]
+        weights = rbm.inputs(rbm.one_hot(tf.constant(known.T, tf.int32))) - rbm.hidden_bias
+        return weights.numpy() / np.maximum((known > 0).sum(axis=0), 1)[:, None]
+    rbm = layers.get("user_rbm", model.layers[-1])
+    return rbm.kernel.numpy().reshape(known.shape[1], -1)
 
 
 def token_losses(model: keras.Model, tokens: np.ndarray, before: int) -> np.ndarray:

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelmill.datasets import processed
+from modelmill.datasets import processed, ratings, titles
 from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
 from modelmill.files import sha256, undamaged
-from modelmill.trained import artifacts
+from modelmill.trained import artifacts, recommender
 from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.models import ModelSignature
 
-TASKS = ("classification", "reconstruction", "regression")  # those that take examples
-SEAL = "meta.sha256"  # of meta.json, beside it: here are no arrays, which its digest is of too
+EXAMPLES = ("classification", "reconstruction", "regression")  # take examples, the others users
+TASKS = (*EXAMPLES, *recommender.TASKS)
+SEAL = "meta.sha256"  # of the files of `DATA` that are there: the arrays of the digest are not
+DATA = (processed.META, recommender.KNOWLEDGE, ratings.CATALOGUE)
+TOP = 10
 REQUIREMENTS = ("tensorflow", "keras", "numpy", "pandas", "pydantic", "ruamel.yaml")
 
 
@@ -26,8 +31,25 @@ def pack(model: Path, data: Processed, folder: Path) -> Path:
     folder.mkdir()
     for path in (model / artifacts.CARD, model / artifacts.WEIGHTS, data.folder / processed.META):
         shutil.copy(path, folder)
-    (folder / SEAL).write_text(sha256(folder / processed.META), encoding="ascii")
+    if artifacts.read_card(model).settings["task"] in recommender.TASKS:
+        recommender.pack(data, folder)
+    (folder / SEAL).write_text(_sealed(folder), encoding="ascii")
     return folder
+
+
+def _sealed(folder: Path) -> str:
+    return sha256(*(folder / name for name in DATA if (folder / name).exists()))
+
+
+def _require_sealed(folder: Path) -> None:
+    """Raises ModelmillError if what was packed has changed since.
+
+    Models that were logged before there were seals have none.
+    """
+    seal = folder / SEAL
+    with undamaged(folder / processed.META, "make sync"):
+        if seal.exists() and seal.read_text(encoding="ascii") != _sealed(folder):
+            raise ValueError(f"it, or what is beside it, is not what {SEAL} was written of")
 
 
 def signature(card: Card, data: Processed) -> "ModelSignature":
@@ -37,8 +59,12 @@ def signature(card: Card, data: Processed) -> "ModelSignature":
     is declared here, and would make integers of fractions without a word.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
+    if card.settings["task"] in recommender.TASKS:
+        answer = Schema([ColSpec(kind, name) for name, kind in _columns(card).items()])
+        top = ParamSchema([ParamSpec("top", "long", TOP)])
+        return ModelSignature(Schema([ColSpec("string", "user")]), answer, top)
     stored = data.arrays["x"].dtype
     declared = stored if stored.kind == "f" else np.dtype("float64")
     inputs = TensorSpec(declared, (-1, *card.spec.inputs["x"].shape))
@@ -51,22 +77,24 @@ def signature(card: Card, data: Processed) -> "ModelSignature":
     return ModelSignature(Schema([inputs]), outputs)
 
 
+def example(card: Card, data: Processed) -> Any:
+    """What a request may hold."""
+    if card.settings["task"] in recommender.TASKS:
+        import pandas as pd
+
+        return pd.DataFrame({"user": ratings.catalogue(data.folder).users[:1]})
+    declared = signature(card, data).inputs.input_types()[0]
+    return data.arrays["x"][:1].astype(declared)
+
+
 class Served:
     """A trained model that answers examples as its data set stores them: pixels from 0 to 255."""
 
     def __init__(self, folder: Path) -> None:
-        if "tensorflow" not in sys.modules:  # a server; whoever uses it already has set it up
-            from modelmill import runtime
-
-            runtime.start(seed=0)
         from modelmill.trained.inference import predictor
 
         self.card, self.meta = artifacts.read_card(folder), processed.read_meta(folder)
-        meta, seal = folder / processed.META, folder / SEAL
-        with undamaged(meta, "make sync"):
-            # Models that were logged before there were seals have none.
-            if seal.exists() and seal.read_text(encoding="ascii") != sha256(meta):
-                raise ValueError(f"it is not what {SEAL} was written of")
+        _require_sealed(folder)
         self.outputs = predictor(artifacts.restore(folder), self.meta["scale"])
 
     def predict(self, inputs: np.ndarray, params: dict[str, Any] | None = None) -> Any:
@@ -96,14 +124,63 @@ class Served:
         if whole:
             fits &= x == np.rint(x)
         if not fits.all():
-            from mlflow.exceptions import MlflowException
-
-            raise MlflowException.invalid_parameter_value(
+            raise _refusal(
                 f"{x[~fits][0]:g} is none of the {whole}numbers from {limits.min:g} to "
                 f"{limits.max:g} that {self.card.settings['model']} takes"
             )
         return x.astype(stored)
 
 
-def _load_pyfunc(path: str) -> Served:
-    return Served(Path(path))
+class ServedRecommender:
+    """A trained recommender that answers users' ids with films for each."""
+
+    def __init__(self, folder: Path) -> None:
+        _require_sealed(folder)
+        with undamaged(folder / recommender.KNOWLEDGE, "make sync"):
+            knowledge, self.catalogue = recommender.unpack(folder)
+        self.model = recommender.Recommender(folder, knowledge)
+
+    def predict(self, inputs: "pd.DataFrame", params: dict[str, Any] | None = None) -> Any:
+        """A row per film that is suggested, `top` of them for each user, the best first.
+
+        Raises:
+            MlflowException: a user is unknown, or `top` is none of the numbers from 1 on.
+        """
+        import pandas as pd
+
+        top, rows = (params or {}).get("top", TOP), []
+        if top < 1:
+            raise _refusal(f"top is at least 1, not {top}")
+        for user in inputs["user"]:
+            try:
+                number = recommender.number_of(user, self.catalogue)
+            except ModelmillError as error:
+                raise _refusal(str(error)) from None
+            found = self.model.for_user(number, top)
+            for rank, (item, value) in enumerate(found, start=1):
+                film = self.catalogue.items[item]
+                texts = (user, film.id, titles.label(film), ", ".join(film.genres))
+                rows.append((*texts, rank, value))
+        return pd.DataFrame(rows, columns=[*_columns(self.model.card)])
+
+
+def _columns(card: Card) -> dict[str, str]:
+    """What a recommender answers with, and of which type."""
+    texts = dict.fromkeys(("user", "item", "title", "genres"), "string")
+    return texts | {"rank": "long", recommender.predicted(card): "double"}
+
+
+def _refusal(problem: str) -> Exception:
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException.invalid_parameter_value(problem)
+
+
+def _load_pyfunc(path: str) -> Served | ServedRecommender:
+    if "tensorflow" not in sys.modules:  # a server; whoever uses it already has set it up
+        from modelmill import runtime
+
+        runtime.start(seed=0)
+    folder = Path(path)
+    task = artifacts.read_card(folder).settings["task"]
+    return ServedRecommender(folder) if task in recommender.TASKS else Served(folder)

@@ -1,0 +1,5 @@
+"""Evaluating ratings predicted by Boltzmann machines: as any that are predicted."""
+
+from modelmill.evaluation.measures.rated import METRICS, Eval, evaluate
+
+__all__ = ["METRICS", "Eval", "evaluate"]
