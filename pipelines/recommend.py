@@ -1,4 +1,4 @@
-"""Recommends films to a user or to somebody new, or those most like a film."""
+"""Recommends films to a user or a newcomer, or those like a film."""
 
 import argparse
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Trains and evaluates models over values of a key, such as folds or seeds.
+"""Trains and evaluates models over values of a key: folds, seeds.
 
 modelmill replicate movielens_mf --over datasets.movielens.options.fold=1,2,3,4,5
 """

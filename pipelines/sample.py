@@ -1,4 +1,4 @@
-"""Lets a trained model make something up: a language model a text, a Boltzmann machine pictures."""
+"""Lets a trained language model write, a Boltzmann machine draw."""
 
 import argparse
 from pathlib import Path

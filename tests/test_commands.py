@@ -107,7 +107,7 @@ def test_the_shell_completes_commands_names_and_options():
     answers = {
         ("tr",): "train",
         ("train", "mnist_deep_m"): "mnist_deep_mlp",
-        ("download", "movie"): "movielens",
+        ("download", "shake"): "shakespeare",
         ("sweep", "mnist_mlp_"): "mnist_mlp_rate",
         ("sweep", "--res"): "--resume",
         ("predict", "mnist_mlp", "READ"): "README.md",

@@ -60,13 +60,11 @@ def test_a_training_is_known_by_the_code_that_dvc_runs_it_again_for(everything):
 
 
 def imported(tree):
-    """The modules that code imports, at the top or inside functions, but for the types' sake."""
+    """What code imports, at the top or inside functions, but for the types' sake."""
     if isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING":
         tree = ast.Module(tree.orelse, [])
-    if isinstance(tree, ast.ImportFrom) and tree.module == "modelmill":
-        yield from (f"modelmill.{name.name}" for name in tree.names)
-    elif isinstance(tree, ast.ImportFrom):
-        yield "." * tree.level + (tree.module or "")
+    if isinstance(tree, ast.ImportFrom):
+        yield from (f"{'.' * tree.level}{tree.module or ''}.{name.name}" for name in tree.names)
     elif isinstance(tree, ast.Import):
         yield from (name.name for name in tree.names)
     for child in ast.iter_child_nodes(tree):
@@ -84,8 +82,8 @@ def f():
     from modelmill.trained.artifacts import Card
     from .c import d
 """
-    own = ["modelmill.params", "modelmill.runtime", "modelmill.trained.artifacts"]
-    assert list(imported(ast.parse(code))) == [*own[:2], "b", own[2], ".c"]
+    own = ["modelmill.params", "modelmill.runtime", "modelmill.trained.artifacts.Card"]
+    assert list(imported(ast.parse(code))) == [*own[:2], "b", own[2], ".c.d"]
 
 
 # Where a model's numbers and figures come from; what else a part imports is told by its name.
@@ -98,9 +96,9 @@ def reached(path, folders):
     while waiting:
         for module in imported(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
             place = PACKAGE.joinpath(*module.split(".")[1:])
-            file = next(
-                filter(Path.is_file, (place.with_suffix(".py"), place / "__init__.py")), None
-            )
+            # A module, or a name in a module or in a package.
+            files = [place.with_suffix(".py"), place.parent.with_suffix(".py")]
+            file = next(filter(Path.is_file, [*files, place.parent / "__init__.py"]), None)
             if file and file.relative_to(PACKAGE).parts[0] in folders and file not in found:
                 found.add(file)
                 waiting.append(file)

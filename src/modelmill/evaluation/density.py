@@ -41,6 +41,9 @@ class Eval(Section):
     """The split to measure on, how log Z is found, and the pictures to draw.
 
     Attributes:
+        split: the one to measure on: train, validation or test.
+        sample: the pictures to draw.
+        seed: of the chains.
         chains: of annealed importance sampling, an even number.
         anneal_for: how many temperatures in each profile.
         temperatures: how many.
