@@ -67,7 +67,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
 
 
 def squared_error(outputs: np.ndarray, x: np.ndarray, scale: float) -> float:
-    """The sum over all values of all examples, neither halved nor averaged; x is yet to be scaled."""
+    """The sum over all values of all examples, neither halved nor averaged, `x` unscaled."""
     return float(np.square(outputs - x * np.float64(scale)).sum())
 
 
