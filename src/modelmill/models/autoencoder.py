@@ -25,8 +25,11 @@ class Net(Section):
     et al. 2008).
 
     Attributes:
+        hidden_units: of each layer down to the code.
         activation: of the layers between the inputs, the code and the outputs.
         code: activation of the code; Hinton and Salakhutdinov 2006 have a linear one.
+        tied: whether the way back has the weights of the way there.
+        initializer: initial values of the weights; biases start at 0.
     """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
