@@ -76,22 +76,26 @@ def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypa
 
 def test_principal_components_leave_what_can_be_worked_out_by_hand():
     """Of points on a cross the longer bar is the first component; the other bar is the error."""
+    from modelmill.evaluation.measures.codes import of_components
+
     cross = np.array([[8, 7], [2, 7], [5, 8], [5, 6]], np.float32)
-    found = reconstruction.of_components(cross, cross, 1)
+    found = of_components(cross, cross, 1)
     np.testing.assert_allclose(found, [[8, 7], [2, 7], [5, 7], [5, 7]], atol=1e-5)
-    assert reconstruction.squared_error(found, cross) == pytest.approx(2)
-    both = reconstruction.of_components(cross, cross, 2)
+    assert reconstruction.squared_error(found, cross, 1.0) == pytest.approx(2)
+    both = of_components(cross, cross, 2)
     np.testing.assert_allclose(both, cross, atol=1e-5)
 
 
 def test_a_squared_error_is_added_up_over_values_and_examples():
-    assert reconstruction.squared_error(np.zeros((2, 3)), np.full((2, 3), 2.0)) == 2 * 3 * 4
+    assert reconstruction.squared_error(np.ones((2, 3)), np.full((2, 3), 6), 0.5) == 2 * 3 * 4
 
 
 def test_a_walk_goes_straight_from_each_code_to_the_next():
+    from modelmill.evaluation.measures.codes import walks
+
     codes = np.array([[0, 0], [1, 2], [1, 0]], np.float32)
     expected = [[[0, 0], [0.5, 1], [1, 2]], [[1, 2], [1, 1], [1, 0]]]
-    np.testing.assert_array_equal(reconstruction.walks(codes, 3), expected)
+    np.testing.assert_array_equal(walks(codes, 3), expected)
 
 
 # --- figures -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Evaluating an autoencoder: squared error of what it makes of whole or corrupted inputs."""
+"""Evaluating an autoencoder: squared error of what it makes of whole or of corrupted inputs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +19,7 @@ METRICS: dict[str, Better] = {
 }
 SHOWN = 10
 WALKED, STEPS = 6, 8  # examples, and steps from each to the next
-MAPPED = 2_000  # codes: t-SNE takes seconds for them
-PERPLEXITY = 30  # about how many neighbours t-SNE keeps together
+MAPPED = 2_000  # codes, for which t-SNE takes seconds
 
 
 class Eval(Section):
@@ -43,19 +42,16 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     A model that is shown whole inputs is there for its code. Beside its error by example stands
     that of as many principal components (Hinton and Salakhutdinov 2006).
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
     from modelmill.figures import images
-    from modelmill.trained import artifacts, insights
+    from modelmill.trained import artifacts
     from modelmill.trained.inference import predict
 
     x, scale = job.data.split(options.split)["x"], job.data.meta["scale"]
-    whole = x * np.float64(scale)
     kept = np.random.default_rng(options.seed).random(x.shape, np.float32) >= options.corruption
     corrupted = x * kept
     model = artifacts.restore(job.folder)
     outputs = predict(model, corrupted, scale)
-    total = squared_error(outputs, whole)
+    total = squared_error(outputs, x, scale)
     metrics = {
         "total_squared_error": total,
         "loss": total / len(x),
@@ -66,73 +62,58 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     if options.corruption:
         lines.insert(1, (f"{options.corruption:.0%} missing", corrupted[:SHOWN]))
     else:
-        encoder, decoder = insights.halves(model)
-        codes = predict(encoder, x, scale)
-        with threadpool_limits(1):  # rounded alike on any number of cores
-            linear = of_components(job.data.split("train")["x"], x, codes.shape[1]) * scale
-            _draw_map(job, options.split, codes)
-        lines.append((f"PCA, {codes.shape[1]}\ncomponents", linear[:SHOWN].clip(0, 1)))
+        count, linear = _look_at_codes(job, options.split, model)
+        lines.append((f"PCA, {count}\ncomponents", linear[:SHOWN].clip(0, 1)))
         metrics["squared_error_per_example"] = total / len(x)
-        metrics["squared_error_per_example_of_pca"] = squared_error(linear, whole) / len(x)
-        if x.ndim == 3:
-            _draw_walks(job, decoder, x, codes)
+        metrics["squared_error_per_example_of_pca"] = squared_error(linear, x, scale) / len(x)
     if x.ndim == 3:
         path = job.figures / "reconstructions.png"
         images.rows(lines, f"{job.name}: what it makes of the {options.split} examples", path)
     return metrics
 
 
-def squared_error(outputs: np.ndarray, whole: np.ndarray) -> float:
-    """The sum over all values of all examples, neither halved nor averaged."""
-    return float(np.square(outputs - whole).sum())
+def squared_error(outputs: np.ndarray, x: np.ndarray, scale: float) -> float:
+    """The sum over all values of all examples, neither halved nor averaged, `x` unscaled."""
+    return float(np.square(outputs - x * np.float64(scale)).sum())
 
 
-def of_components(train: np.ndarray, x: np.ndarray, count: int) -> np.ndarray:
-    """What the first `count` principal components of `train` [n, ...] leave of x [m, ...].
+def _look_at_codes(job: Job, split: str, model: "keras.Model") -> tuple[int, np.ndarray]:
+    """Draws the codes of a split.
 
-    No linear code of so many numbers has a smaller squared error (Baldi and Hornik 1989).
+    Returns:
+        How many numbers a code has, and what as many principal components keep of the split.
     """
-    from sklearn.decomposition import PCA  # type: ignore[import-untyped]
-
-    known, asked = (part.reshape(len(part), -1).astype(np.float32) for part in (train, x))
-    pca = PCA(min(count, *known.shape), svd_solver="covariance_eigh")
-    return pca.fit(known).inverse_transform(pca.transform(asked)).reshape(x.shape)
-
-
-def walks(codes: np.ndarray, steps: int) -> np.ndarray:
-    """Codes [n - 1, steps, k] along the straight line from each of codes [n, k] to the next."""
-    share = np.linspace(0, 1, steps, dtype=codes.dtype)[:, None]
-    return codes[:-1, None] * (1 - share) + codes[1:, None] * share
-
-
-def _draw_map(job: Job, split: str, codes: np.ndarray) -> None:
-    """The first codes as a map, by t-SNE (van der Maaten and Hinton 2008), where classes exist."""
-    from sklearn.manifold import TSNE  # type: ignore[import-untyped]
-
+    from modelmill.evaluation.measures.codes import mapped, of_components
     from modelmill.figures import codes as figures
+    from modelmill.trained import insights
+    from modelmill.trained.inference import predict
 
-    names = job.data.meta.get("class_names")
-    if names is None or len(codes) <= 3 * PERPLEXITY:
-        return
-    mapped = TSNE(perplexity=PERPLEXITY, max_iter=500, init="random", random_state=0)
-    points = mapped.fit_transform(codes[:MAPPED])
-    title = f"{job.name}: codes of {len(points):,} {split} examples, by class"
-    truth = job.data.split(split)["y"][:MAPPED]
-    figures.by_class(points, truth, names, title, job.figures / "codes.png")
+    arrays, scale = job.data.split(split), job.data.meta["scale"]
+    encoder, decoder = insights.halves(model)
+    codes = predict(encoder, arrays["x"], scale)
+    if names := job.data.meta.get("class_names"):
+        points, truth = mapped(codes[:MAPPED]), arrays["y"][:MAPPED]
+        title = f"{job.name}: codes of {len(points):,} {split} examples, by class"
+        figures.by_class(points, truth, names, title, job.figures / "codes.png")
+    if arrays["x"].ndim == 3:
+        _draw_walks(job, decoder, arrays["x"][:WALKED] * scale, codes[:WALKED])
+    linear = of_components(job.data.split("train")["x"], arrays["x"], codes.shape[1])
+    return codes.shape[1], linear * scale
 
 
-def _draw_walks(job: Job, decoder: "keras.Model", x: np.ndarray, codes: np.ndarray) -> None:
-    """What lies between the codes of two examples, which stand at the two ends of each row."""
+def _draw_walks(job: Job, decoder: "keras.Model", ends: np.ndarray, codes: np.ndarray) -> None:
+    """What lies between the codes of two images, which stand at the two ends of each row."""
+    from modelmill.evaluation.measures.codes import walks
     from modelmill.figures import images
     from modelmill.trained.inference import predict
 
-    ways = walks(codes[:WALKED], STEPS)
+    ways = walks(codes, STEPS)
     between = predict(decoder, ways.reshape(-1, codes.shape[1]), 1.0)
-    between = between.reshape(*ways.shape[:2], *x.shape[1:])
-    shown = x[:WALKED] * job.data.meta["scale"]
-    lines = [
-        ("", np.concatenate([shown[row : row + 1], way, shown[row + 1 : row + 2]]))
-        for row, way in enumerate(between)
+    seen = [
+        ("", np.stack([first, *way, last]))
+        for first, way, last in zip(
+            ends, between.reshape(*ways.shape[:2], *ends.shape[1:]), ends[1:], strict=False
+        )
     ]
     title = f"{job.name}: on the straight line from one code to the next"
-    images.rows(lines, title, job.figures / "walks.png")
+    images.rows(seen, title, job.figures / "walks.png")
