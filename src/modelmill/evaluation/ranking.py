@@ -18,7 +18,11 @@ METRICS: dict[str, Better] = {
 
 
 class Eval(Section):
-    """The split to measure on."""
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: validation or test.
+    """
 
     split: str
 
