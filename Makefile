@@ -29,7 +29,7 @@ report: setup ## open a page of all there is now: report.html
 	modelmill report --now report.html
 	@python -m webbrowser -t "$$(python -c 'from pathlib import Path; print(Path("report.html").absolute().as_uri())')"
 
-results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
+results: setup ## publish the results of PROFILE=full: docs/results.md, README.md
 	@modelmill results --publish
 
 # pip takes PyTorch's build for processors where it finds it: it is the later version of the two.
@@ -70,8 +70,7 @@ audit: setup ## the lock against known vulnerabilities, where an advisory servic
 	@python .ci/audit.py
 
 ui: setup ## compare runs in the browser
-	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'
-	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri "$$(python -c 'from modelmill.tracking import runs; print(runs.database())')"
+	@modelmill ui
 
 sync: setup ## complete MLflow's records from data/
 	modelmill sync
