@@ -263,7 +263,10 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="two short rounds; nothing is written")
     parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
+    parser.add_argument("--check", action="store_true", help="only see whether the rows are known")
     arguments = parser.parse_args()
+    if arguments.check:
+        return
     pythons = dict.fromkeys(("modelmill", "keras_fit", "tf1"), sys.executable)
     if arguments.torch:
         pythons["torch"] = arguments.torch

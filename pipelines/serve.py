@@ -9,6 +9,8 @@ from pathlib import Path
 
 from modelmill import repository, web
 from modelmill.errors import ModelmillError
+from modelmill.params import load
+from modelmill.schema import choose
 from modelmill.trained import artifacts
 
 NAMES = [web.HOST, "localhost"]
@@ -24,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     arguments = parser().parse_args()
     name = arguments.model
+    if not Path("data/models", name).exists():
+        choose(load().models, name, "models")
+    listener = web.listen(arguments.port)
     task = artifacts.read_card(Path("data/models", name)).settings["task"]
 
     from modelmill.tracking import registry, runs
@@ -34,7 +39,6 @@ def main() -> None:
     folder = str(repository.root())
     if runs.tracking_uri() == runs.database() and set(folder) & set("%?#"):
         raise ModelmillError(f"MLflow loads no model from a folder with %, ? or # in it: {folder}")
-    listener = web.listen(arguments.port)
     runs.connect()
     import mlflow
     from mlflow.exceptions import MlflowException

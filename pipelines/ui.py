@@ -1,4 +1,4 @@
-"""Opens MLflow's pages, where runs are compared, on this machine alone."""
+"""Opens MLflow's pages, on which runs are compared."""
 
 import argparse
 import os
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     port = parser().parse_args().port
+    listener = web.listen(port)
 
     from modelmill.tracking import runs
 
@@ -39,7 +40,6 @@ def main() -> None:
         raise ModelmillError(
             f"runs are recorded by {runs.without_credentials(uri)}: open that address instead"
         )
-    listener = web.listen(port)
     os.environ |= SETTINGS | {STORE: uri}
     warnings.simplefilter("ignore")  # MLflow's, of what it is made of
     pages = f"http://{web.HOST}:{port}/#/experiments"
