@@ -51,8 +51,14 @@ def everything():
     return params.load(ROOT / "params.yaml")
 
 
+@pytest.fixture(scope="module")
+def models(everything):
+    """Those that there are, and the one that the README adds."""
+    return {*everything.models, *re.findall(r"@package models\.(\w+)", DOCUMENTS[0].read_text())}
+
+
 @pytest.mark.parametrize("line", [*documented()])
-def test_a_command_can_be_pasted(line, everything, monkeypatch):
+def test_a_command_can_be_pasted(line, models, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert not re.search(r"^[$>] |<\w", line)
     for part in line.split(" && "):
@@ -62,7 +68,7 @@ def test_a_command_can_be_pasted(line, everything, monkeypatch):
             case ["modelmill"]:
                 pass
             case ["modelmill", name, *arguments] if "--help" not in arguments:
-                known(importlib.import_module(f"pipelines.{name}"), arguments, everything)
+                known(importlib.import_module(f"pipelines.{name}"), arguments, models)
             case ["modelmill", name, *_]:
                 assert name in commands()
             case ["make", *targets]:
@@ -70,30 +76,30 @@ def test_a_command_can_be_pasted(line, everything, monkeypatch):
                 makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
                 assert all(f"$({name})" in makefile for name in given)
             case ["dvc", *arguments]:
-                known_to_dvc(arguments, everything)
+                known_to_dvc(arguments, models)
             case ["python", "-m", module, *_] if module.startswith("benchmarks."):
                 assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
             case _:
                 assert not words or words[0] in FOREIGN or words[0].startswith("server/bin/")
 
 
-def known(command, arguments, everything):
+def known(command, arguments, models):
     """The command takes these arguments, and what they name is there."""
     given = vars(command.parser().parse_args(arguments))
     if "model" in given:
-        assert given["model"] in everything.models
+        assert given["model"] in models
     if "overrides" in given:
         params.parse(yaml_data(compose(given["overrides"])))
     if command.__name__ == "pipelines.sweep":
         settings.load(ROOT / "conf/sweep", given["name"])
 
 
-def known_to_dvc(arguments, everything):
+def known_to_dvc(arguments, models):
     given = get_main_parser().parse_args(arguments)
     for target in getattr(given, "targets", None) or []:
         stage, _, name = target.partition("@")
         assert stage in ("train", "evaluate")
-        assert name in everything.models
+        assert name in models
     overrides = getattr(given, "set_param", None) or []
     written = [f"+experiment={path.stem}_best" for path in (ROOT / "conf/sweep").glob("*.yaml")]
     compose(
