@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
 .PHONY: help setup repro report results bench sweep test fuzz reliability check audit ui sync \
-  clean-checkpoints clean lock
+  clean-checkpoints clean lock known-rows no-sweep
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -29,7 +29,7 @@ report: setup ## open a page of all there is now: report.html
 	modelmill report --now report.html
 	@python -m webbrowser -t "$$(python -c 'from pathlib import Path; print(Path("report.html").absolute().as_uri())')"
 
-results: setup ## publish the results of PROFILE=full: docs/results/full.json and README.md
+results: setup ## publish the results of PROFILE=full: docs/results.md, README.md
 	@modelmill results --publish
 
 # pip takes PyTorch's build for processors where it finds it: it is the later version of the two.
@@ -39,12 +39,20 @@ results: setup ## publish the results of PROFILE=full: docs/results/full.json an
 	  --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0 numpy
 	@touch $@
 
-bench: setup .venv-torch/installed ## training speed beside others: make bench ONLY=ptb QUICK=1
+known-rows: setup
+	@python -m benchmarks.training --check $(if $(ONLY),--only $(ONLY))
+
+bench: known-rows .venv-torch/installed ## training speed beside others: make bench ONLY=ptb QUICK=1
 	dvc repro preprocess
 	@python -m benchmarks.training --torch .venv-torch/bin/python \
 	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
-sweep: setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--resume
+# Before the data are prepared, which takes its time.
+no-sweep:
+	@echo "error: no sweep '$(NAME)': make sweep NAME=..., one of" \
+	  $(basename $(notdir $(wildcard conf/sweep/*.yaml))) >&2; exit 2
+
+sweep: $(if $(wildcard conf/sweep/$(NAME).yaml),,no-sweep) setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--resume
 	dvc repro preprocess
 	@modelmill sweep $(NAME) $(ARGS)
 
@@ -70,8 +78,7 @@ audit: setup ## the lock against known vulnerabilities, where an advisory servic
 	@python .ci/audit.py
 
 ui: setup ## compare runs in the browser
-	@echo 'Open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning (Ctrl-C ends)'
-	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --host 127.0.0.1 --backend-store-uri "$$(python -c 'from modelmill.tracking import store; print(store.database())')"
+	@modelmill ui
 
 sync: setup ## complete MLflow's records from data/
 	modelmill sync

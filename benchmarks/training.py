@@ -3,7 +3,7 @@
 Every contender trains the same model of conf/ on the same data with the same batch size, in a
 process of its own that waits while another is measured: Keras' `fit`, a loop in the style of
 TensorFlow 1 and, with --torch, eager PyTorch. A complete run writes docs/results/bench.json and the
-table in README.md.
+table in docs/speed.md.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from pipelines import run
 from pipelines.compose import compose
 
 HERE = Path(__file__).parent
-REPORT, README = Path("docs/results/bench.json"), Path("README.md")
+REPORT, PAGE = Path("docs/results/bench.json"), Path("docs/speed.md")
 TITLES = {
     "modelmill": "modelmill",
     "keras_fit": "Keras `fit`",
@@ -241,7 +241,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The table for the README."""
+    """The table for docs/speed.md."""
     title = f"Medians (and ranges) of {report['rounds']} rounds on {report['machine']}:"
     return "\n".join([title, "", *table(report["rows"])])
 
@@ -263,7 +263,10 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="two short rounds; nothing is written")
     parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
+    parser.add_argument("--check", action="store_true", help="only see whether the rows are known")
     arguments = parser.parse_args()
+    if arguments.check:
+        return
     pythons = dict.fromkeys(("modelmill", "keras_fit", "tf1"), sys.executable)
     if arguments.torch:
         pythons["torch"] = arguments.torch
@@ -281,7 +284,7 @@ def main() -> None:
         return
     gemm = statistics.median(row["gemm_gflops"] for row in rows.values())
     report = {"machine": machine(), "gemm_gflops": gemm, "rounds": length.rounds, "rows": rows}
-    write_text(README, insert(README.read_text(encoding="utf-8"), "bench", markdown(report)))
+    write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "bench", markdown(report)))
     write_json(REPORT, report)
 
 

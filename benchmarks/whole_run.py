@@ -1,7 +1,7 @@
 """Where the time of a whole `make repro` goes, in a fresh clone with empty caches.
 
 Data are fetched anew. Nothing else should run on the machine. Writes docs/results/times.json, which
-keeps the last run of each profile, and the lines in README.md.
+keeps the last run of each profile, and the lines in docs/speed.md.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from modelmill.files import write_json, write_text
 from modelmill.report.table import duration, insert, machine
 from pipelines import run
 
-REPORT, README = Path("docs/results/times.json"), Path("README.md")
+REPORT, PAGE = Path("docs/results/times.json"), Path("docs/speed.md")
 BETWEEN = "between stages"
 TRAINING = (
     "from modelmill.tracking import store; c = store.connect(); print('SECONDS', sum("
@@ -114,9 +114,9 @@ def main() -> None:
         report = measured(arguments.profile, clone.absolute())
     reports = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
     reports[arguments.profile] = report
-    text = insert(README.read_text(encoding="utf-8"), "times", markdown(reports))
+    text = insert(PAGE.read_text(encoding="utf-8"), "times", markdown(reports))
     write_json(REPORT, reports)
-    write_text(README, text)
+    write_text(PAGE, text)
     print(markdown(reports))
 
 

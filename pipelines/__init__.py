@@ -43,5 +43,5 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {said}: out of memory, or `make setup` was not complete", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
-        print(f"interrupted: {stop or NOTHING_LEFT}", file=sys.stderr)
+        print(f"interrupted: {str(stop) or NOTHING_LEFT}", file=sys.stderr)
         sys.exit(130)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
     """The text of params.yaml for these Hydra overrides (``profile=full``, ``seed=2``, ...)."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
+    from hydra.errors import ConfigCompositionException, MissingConfigException
     from omegaconf import OmegaConf
 
     for path in sorted(conf.rglob("*.yaml")):
@@ -32,8 +34,26 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
             config = hydra_compose("config", overrides)
             OmegaConf.resolve(config)
             return OmegaConf.to_yaml(config)
+    except MissingConfigException as error:
+        if error.missing_cfg_file and error.options:
+            group, _, name = error.missing_cfg_file.rpartition("/")
+            check_choice(f"conf/{group}", name, error.options)
+        raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
+    except ConfigCompositionException as error:
+        if unknown := re.match("Could not override '(.+?)'", str(error)):
+            _explain(unknown[1], overrides, conf)
+        raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
     except Exception as error:  # broken files make Hydra, OmegaConf and PyYAML raise anything
         raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
+
+
+def _explain(key: str, overrides: list[str], conf: Path) -> None:
+    """Raises ModelmillError for an override of a key that the files of conf/ do not have."""
+    from modelmill import keys
+
+    others = [override for override in overrides if override.partition("=")[0] != key]
+    keys.explain(parse(yaml_data(compose(others, conf)), "conf"), key, "override")
+    raise ModelmillError(f"conf/ leaves {key} as it is by default: to set it, write +{key}=VALUE")
 
 
 def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:

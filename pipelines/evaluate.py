@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from modelmill.files import replacing_folder, write_json
+from modelmill.files import replacing_folder, require_writable, write_json
 from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
@@ -21,6 +21,8 @@ def main() -> None:
     params = load()
     entry = choose(params.models, name, "models")
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
+    figures, metrics_of_all = Path("data/figures"), Path("data/metrics")
+    require_writable(figures, metrics_of_all)
 
     from modelmill import runtime
     from modelmill.evaluation import Job
@@ -31,12 +33,12 @@ def main() -> None:
     job = Job.of(name)
     with Recorder() as recorder:
         runtime.start(params.seed)
-        with replacing_folder(Path("data/figures", name)) as pictures:
+        with replacing_folder(figures / name) as pictures:
             metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)
             job.require_whole(entry.eval.split, metrics)
             metrics["parameters"] = job.card.parameters
             history = artifacts.read_history(job.folder)
             curves.learning_curves(history, name, pictures / "curves.png")
             artifacts.save_evaluation(pictures, job.card, entry.eval.model_dump(), metrics)
-        write_json(Path("data/metrics", f"{name}.json"), metrics)
+        write_json(metrics_of_all / f"{name}.json", metrics)
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)

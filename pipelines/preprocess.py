@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
 from modelmill.params import load
 from modelmill.parts import part
@@ -19,5 +20,7 @@ def main() -> None:
     name = parser().parse_args().dataset
     dataset = choose(load().datasets, name, "datasets")
     reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
+    if not (raw := Path("data/raw", name)).is_dir():
+        raise ModelmillError(f"{raw} is missing: run `dvc repro download@{name}`")
     with replacing_folder(Path("data/processed", name)) as folder:
-        reader.prepare(Path("data/raw", name), folder, dataset.options)
+        reader.prepare(raw, folder, dataset.options)

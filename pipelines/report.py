@@ -7,7 +7,7 @@ last commit, training times from MLflow, this machine and the versions installed
 import argparse
 from pathlib import Path
 
-from modelmill.files import replacing_folder
+from modelmill.files import replacing_folder, require_writable
 from modelmill.params import load
 from pipelines import given
 
@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     target = parser().parse_args().now
     params = load()
+    require_writable(target.parent if target else Path("data/report").parent)
 
     from modelmill.report import page
 

@@ -7,23 +7,28 @@ that name another host are refused.
 import argparse
 from pathlib import Path
 
-from modelmill import repository
+from modelmill import repository, web
 from modelmill.errors import ModelmillError
+from modelmill.params import load
+from modelmill.schema import choose
 from modelmill.trained import artifacts
 
-HOST, NAMES = "127.0.0.1", ["127.0.0.1", "localhost"]
+NAMES = [web.HOST, "localhost"]
 
 
 def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__)
     known.add_argument("model", help="a folder of data/models")
-    known.add_argument("--port", type=int, default=5001, metavar="N")
+    known.add_argument("--port", type=web.port, default=5001, metavar="N")
     return known
 
 
 def main() -> None:
     arguments = parser().parse_args()
     name = arguments.model
+    if not Path("data/models", name).exists():
+        choose(load().models, name, "models")
+    listener = web.listen(arguments.port)
     task = artifacts.read_card(Path("data/models", name)).settings["task"]
 
     from modelmill.tracking import registry, store
@@ -36,7 +41,6 @@ def main() -> None:
         raise ModelmillError(f"MLflow loads no model from a folder with %, ? or # in it: {folder}")
     store.connect()
     import mlflow
-    import uvicorn
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import scoring_server
     from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -51,5 +55,4 @@ def main() -> None:
         ) from None
     app = scoring_server.init(model)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
-    print(f"{name}: http://{HOST}:{arguments.port}/invocations (Ctrl-C ends)", flush=True)
-    uvicorn.run(app, host=HOST, port=arguments.port, log_level="warning")
+    web.serve(app, listener, f"{name}: http://{web.HOST}:{arguments.port}/invocations")

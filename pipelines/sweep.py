@@ -50,7 +50,13 @@ def main() -> None:
 
             from modelmill.sweeps import engine
 
-            missing = engine.run(name, sweep, base, params, data, trials, folder, missing)
+            try:
+                missing = engine.run(name, sweep, base, params, data, trials, folder, missing)
+            except KeyboardInterrupt:
+                done = len(study.judged(study.open_study(study.storage(folder), name, sweep)))
+                raise KeyboardInterrupt(
+                    f"{done} of {total} trials are kept; --resume runs the others"
+                ) from None
         print(table.plain(trials, sweep, BEST))
         print(f"plots: {folder / table.PAGE}")
         if missing > 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelmill import repository
 from modelmill.errors import ModelmillError
-from modelmill.files import replacing_folder
+from modelmill.files import replacing_folder, require_writable
 from modelmill.params import Model, load
 from modelmill.schema import choose
 
@@ -23,6 +23,8 @@ def main() -> None:
     name = parser().parse_args().model
     params = load()
     entry = choose(params.models, name, "models")
+    models, checkpoints_of_all = Path("data/models"), repository.root() / CHECKPOINTS
+    require_writable(models, checkpoints_of_all)
 
     from modelmill import runtime
     from modelmill.datasets import processed
@@ -40,12 +42,12 @@ def main() -> None:
         training = Training(name, entry, spec, data, params.seed)
         card = artifacts.card(settings, spec, data.digest, training.model)
         recorder.start(card, params.profile, entry.about)
-        checkpoints = Checkpoints(repository.root() / CHECKPOINTS / name / card.continued)
+        checkpoints = Checkpoints(checkpoints_of_all / name / card.continued)
         training.resume(checkpoints.newest())
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)
         _require_unchanged(params.seed, name, entry)
-        with replacing_folder(Path("data/models", name)) as folder:
+        with replacing_folder(models / name) as folder:
             card = replace(card, kept=training.kept)
             artifacts.save(folder, training.model, card, training.history, training.snapshots)
         recorder.end(training.seconds)

@@ -48,13 +48,13 @@ def test_means_are_geometric_and_the_table_names_the_fastest_other():
     assert lines[-1] == "Geometric means: 4.00 × Keras `fit`, 2.83 × PyTorch eager."
 
 
-def test_the_readme_shows_what_the_published_reports_say():
+def test_the_document_shows_what_the_published_reports_say():
     report = json.loads((ROOT / training.REPORT).read_text(encoding="utf-8"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    document = (ROOT / training.PAGE).read_text(encoding="utf-8")
     assert list(report["rows"]) == list(training.ROWS)
-    assert table.insert(readme, "bench", training.markdown(report)) == readme
+    assert table.insert(document, "bench", training.markdown(report)) == document
     times = json.loads((ROOT / whole_run.REPORT).read_text(encoding="utf-8"))
-    assert table.insert(readme, "times", whole_run.markdown(times)) == readme
+    assert table.insert(document, "times", whole_run.markdown(times)) == document
 
 
 def test_the_time_of_a_run_is_divided_among_its_stages():

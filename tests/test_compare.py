@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-import re
+import os
 import shutil
 import sys
 
+import psutil
 import pytest
 import requests
 from conftest import ROOT, listening, serving
@@ -65,15 +66,11 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ui(recorded):
-    """The command of `make ui`: its process and its port."""
-    recipe = re.search(r"^ui:.*\n(?:\t@echo .*\n)\t@(.*)$", (ROOT / "Makefile").read_text(), re.M)
-    command = recipe[1].replace("$$", "$").replace("$(python ", f"$({sys.executable} ")
-
-    def at(port):
-        ours = f"exec {sys.executable} -m mlflow ui --workers 1 --port {port}"
-        return ["sh", "-c", command.replace("mlflow ui", ours)]
-
-    with serving(at, "/health", cwd=recorded[0]) as found:
+    """The server of `make ui`: its process and its port."""
+    environment = {**os.environ, "DVC_ROOT": str(recorded[0])}
+    command = [sys.executable, "-m", "pipelines", "ui", "--port"]
+    options = {"cwd": ROOT, "env": environment}
+    with serving(lambda port: [*command, str(port)], "/health", **options) as found:
         yield found
 
 
@@ -97,6 +94,15 @@ def test_the_ui_listens_here_alone_and_refuses_foreign_hosts(ui):
     address = f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search?max_results=1"
     assert requests.get(address).status_code == 200
     assert requests.get(address, headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_the_address_is_of_the_runs_and_one_process_answers(ui, recorded):
+    server, port = ui
+    line = server.stdout.readline()
+    number = recorded[1][0].split("/")[2]
+    page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs?workflowType=machine_learning"
+    assert line == f"mnist: {page} (Ctrl-C ends)\n"
+    assert psutil.Process(server.pid).children(recursive=True) == []
 
 
 def test_markup_in_a_description_is_shown_and_not_run(tab, recorded):

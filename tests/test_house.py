@@ -14,17 +14,8 @@ from modelmill.trained import artifacts
 
 # From the ground up; a folder imports from its own line and from those above it.
 LINES = [
-    {
-        "command",
-        "errors",
-        "files",
-        "schema",
-        "plain_yaml",
-        "parts",
-        "runtime",
-        "repository",
-        "reference",
-    },
+    {"errors", "files", "web", "schema", "plain_yaml", "parts", "runtime", "repository"}
+    | {"reference"},
     {"datasets"},
     {"layers", "models"},
     {"training"},

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from functools import partial
 
@@ -90,6 +91,12 @@ def test_a_served_model_answers_with_class_and_probabilities(house, address):
         probabilities = np.exp(expected - expected.max())
         shown = [row[str(digit)] for digit in range(10)]
         np.testing.assert_allclose(shown, probabilities / probabilities.sum(), rtol=1e-3, atol=1e-6)
+    # As the document has it.
+    document = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    scope: dict = {}
+    exec(code.replace("http://127.0.0.1:5001", address), scope)
+    assert scope["answer"].json()["predictions"] == found
     # The signature says what the model takes, and anything else is refused.
     wrong = requests.post(f"{address}/invocations", json={"inputs": [[1, 2], [3, 4]]})
     assert wrong.status_code == 400

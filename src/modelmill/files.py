@@ -67,6 +67,22 @@ def read_json(path: Path) -> Any:
     return from_json(content, allow_inf_nan=False)
 
 
+def require_writable(*folders: Path) -> None:
+    """Finds out before the work whether its results can be written.
+
+    Raises:
+        ModelmillError: no file can be made in one of the folders.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            said = (error.strerror or "").lower()
+            raise ModelmillError(f"{folder}: no file can be made there: {said}") from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path; what was written there becomes `path` if the block succeeds.

@@ -65,8 +65,11 @@ def title(section: type[Section]) -> str:
 # --- one block, with its values ------------------------------------------------------------------
 
 
-def explain(params: Params, path: str) -> str:
+def explain(params: Params, path: str, origin: str = "keys") -> str:
     """The keys at a dotted path of params.yaml, as text; of a single one only this.
+
+    Args:
+        origin: what named the path, for errors.
 
     Raises:
         ModelmillError: there is no such key.
@@ -75,7 +78,7 @@ def explain(params: Params, path: str) -> str:
     holder: type[Section] = Params
     blocks, seen, field, given = [holder], "", "", True
     for name in path.split(".") if path else ():
-        where, seen = f"keys: {seen or 'params.yaml'}", f"{seen}.{name}".lstrip(".")
+        where, seen = f"{origin}: {seen or 'params.yaml'}", f"{seen}.{name}".lstrip(".")
         if isinstance(value, dict | list):
             entries = value if isinstance(value, dict) else dict(enumerate(value))
             value = choose({str(key): entry for key, entry in entries.items()}, name, where)

@@ -1,8 +1,9 @@
 """What a person sees while a model trains."""
 
+import shutil
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from modelmill.training.session import Training
 
 SECONDS_BETWEEN_LINES = 2.0  # where there is no terminal to redraw a line on
+POSITION = ("step", "epoch", "examples")  # columns that are no metrics
+BAR = "███"  # the place of a bar, at its shortest
+
+
+class Part(NamedTuple):
+    """A part of the line; that of the highest rank is the first to go where there is no room."""
+
+    text: str
+    rank: int
 
 
 class Progress(Observer):
@@ -26,30 +36,41 @@ class Progress(Observer):
     def began(self, training: "Training") -> None:
         self.first, self.seen_before = training.step, training.seen
         self.clock = self.last_line = time.monotonic()
+        self.validated: Row = {}
         if self.first:
             print(f"{training.name}: goes on from step {self.first:,}", file=sys.stderr)
-        self.bar = tqdm(
-            desc=training.name,
-            unit=f" {training.unit}s",
-            unit_scale=True,
-            disable=None,
-            dynamic_ncols=True,
-            initial=training.seen,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix} {rate_fmt}, {remaining} left",
-        )
+        self.bar = tqdm(disable=None, dynamic_ncols=True, initial=training.seen, bar_format=" ")
 
     def called(self, training: "Training", metrics: Row) -> None:
-        self.bar.set_postfix_str(f"{_position(training)}, {_text(metrics)}", refresh=False)
-        self.bar.total = round(training.seen * training.steps / training.step)
+        if self.bar.disable:
+            return
+        now = self.bar.format_dict
+        total = training.seen * training.steps / training.step
+        rate = now["rate"]
+        speed = f"{tqdm.format_sizeof(rate)}/s" if rate else ""
+        left = f"{tqdm.format_interval((total - training.seen) / rate)} left" if rate else ""
+        parts = [
+            Part(training.name, 7),
+            Part(BAR, 5),
+            Part(f"epoch {_epoch(training, digits=1)}", 0),
+            *_metrics(metrics, self.validated),
+            Part(speed, 6),
+            Part(left, 1),
+        ]
+        width = now["ncols"] or shutil.get_terminal_size().columns
+        self.bar.bar_format = line(parts, width)
+        self.bar.total = round(total)
         self.bar.update(training.seen - self.bar.n)
 
     def lap(self, training: "Training", row: Row) -> None:
+        self.validated = {name: row[name] for name in row if name.startswith("validation_")}
         now = time.monotonic()
         due = now - self.last_line > SECONDS_BETWEEN_LINES or training.step == training.steps
         if not (self.bar.disable and due):
             return
         self.last_line = now
-        parts = [_position(training), _text(row)]
+        step = f"step {training.step:,}/{training.steps:,}"
+        parts = [f"epoch {_epoch(training, digits=2)}, {step}", _text(row)]
         if training.step > self.first:  # else it went on from the very end of a lap
             seconds, done = now - self.clock, training.step - self.first
             rate = (training.seen - self.seen_before) / seconds
@@ -67,14 +88,34 @@ class Progress(Observer):
             )
 
 
-def _position(training: "Training") -> str:
+def line(parts: list[Part], width: int) -> str:
+    """The parts that there is room for, the most important of them, as tqdm's format of a bar."""
+    kept = [part for part in parts if part.text]
+    while len(text := " ".join(part.text for part in kept)) > width and len(kept) > 1:
+        kept.remove(max(kept, key=lambda part: part.rank))
+    return text.replace(BAR, f"{{bar:{len(BAR) + width - len(text)}}}")
+
+
+def _metrics(metrics: Row, validated: Row) -> list[Part]:
+    """The loss, and what else is measured, of the last steps and of the validation data."""
+    names = [name for name in metrics if name not in (*POSITION, "learning_rate")]
+    parts = []
+    for place, name in enumerate(names):
+        text = f"{name.replace('_', ' ')} {metrics[name]:.4g}"
+        value = validated.get(f"validation_{name}")
+        if value is not None and name == names[-1]:
+            text += f" (val {value:.4g})"
+        parts.append(Part(text, 2 if name == names[-1] else 3 + place))
+    return parts
+
+
+def _epoch(training: "Training", digits: int) -> str:
     done, all_of_it = (
         steps / training.steps_per_epoch for steps in (training.step, training.steps)
     )
-    return f"epoch {done:.2f}/{all_of_it:.4g}, step {training.step:,}/{training.steps:,}"
+    return f"{done:.{digits}f}/{all_of_it:.4g}"
 
 
 def _text(metrics: Row) -> str:
-    position = ("step", "epoch", "examples")
-    shown = {name: metrics[name] for name in metrics if name not in position}
+    shown = {name: metrics[name] for name in metrics if name not in POSITION}
     return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown.items())

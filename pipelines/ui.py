@@ -1,0 +1,57 @@
+"""Opens MLflow's pages, on which runs are compared."""
+
+import argparse
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from modelmill import web
+from modelmill.errors import ModelmillError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# What `mlflow ui` sets, but for what belongs to MLflow's other product, for language-model agents:
+# a dozen processes of which the pages of runs need none.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    "_MLFLOW_SGI_NAME": "uvicorn",
+}
+STORE = "_MLFLOW_SERVER_FILE_STORE"
+KIND = "workflowType=machine_learning"
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(description=__doc__)
+    known.add_argument("--port", type=web.port, default=5000, metavar="N")
+    return known
+
+
+def main() -> None:
+    port = parser().parse_args().port
+    listener = web.listen(port)
+
+    from modelmill.tracking import store
+
+    if (uri := store.tracking_uri()).startswith("http"):
+        raise ModelmillError(
+            f"runs are recorded by {store.without_credentials(uri)}: open that address instead"
+        )
+    os.environ |= SETTINGS | {STORE: uri}
+    warnings.simplefilter("ignore")  # MLflow's, of what it is made of
+    pages = f"http://{web.HOST}:{port}/#/experiments"
+    found = [f"{name}: {pages}/{number}/runs?{KIND}" for name, number in _recorded(store.connect())]
+    nothing = f"nothing is recorded yet, `dvc repro` does so: {pages}?{KIND}"
+    web.serve("mlflow.server.fastapi_app:app", listener, "\n".join(found) or nothing)
+
+
+def _recorded(client: "MlflowClient") -> list[tuple[str, str]]:
+    """The experiments that have runs, each by its name and id, that of the latest run first."""
+    begun = {}
+    for found in client.search_experiments():
+        for run in client.search_runs([found.experiment_id], max_results=1):
+            begun[found.name, found.experiment_id] = run.info.start_time
+    return sorted(begun, key=begun.__getitem__, reverse=True)
