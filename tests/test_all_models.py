@@ -25,7 +25,7 @@ PICTURES = {
     "ptb_small": "curves perplexity",
     "char_rnn": "curves perplexity",
     "movielens_mf": "calibration curves errors neighbours",
-    "movielens_rbm_blend": "calibration curves errors neighbours",
+    "movielens_rbm_blend": "blend calibration curves errors neighbours",
     "movielens_rbm_top": "curves neighbours",
 }
 LONG = pytest.mark.long

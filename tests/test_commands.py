@@ -16,7 +16,7 @@ from conftest import ROOT
 import pipelines
 
 COMMANDS = ["compose", "download", "preprocess", "train", "evaluate", "results", "sync", "sample"]
-COMMANDS += ["predict", "fundamentals", "sweep", "recommend"]
+COMMANDS += ["predict", "fundamentals", "sweep", "recommend", "replicate"]
 MISTAKES = {
     **dict.fromkeys(("download", "preprocess"), "mnits"),
     **dict.fromkeys(("train", "evaluate", "sample"), "mnist_sofmax"),

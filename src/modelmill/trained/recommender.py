@@ -126,17 +126,13 @@ class Recommender:
 
         Of two machines it is only the one that sees a user's ratings that is asked.
         """
-        import keras
-
         from modelmill.trained import inference
 
         if self.ranks:
             values = inference.seen(self.model, stars[None])[0]
         else:
-            machine = self.model.get_layer("user_rbm")
-            items = np.arange(len(stars))
-            model = keras.Model(machine.input, machine.output)
-            values = inference.ratings(model, stars[None], np.zeros_like(items), items)
+            items, machine = np.arange(len(stars)), inference.machine(self.model, "user")
+            values = inference.ratings(machine, stars[None], np.zeros_like(items), items)
         return self._best(values, stars > 0, count)
 
     def like(self, item: int, count: int) -> list[Suggestion]:
