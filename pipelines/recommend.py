@@ -1,17 +1,10 @@
 """Recommends films to a user or a newcomer, or those like a film."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from modelmill.errors import ModelmillError
 from modelmill.params import load
 from modelmill.schema import choose
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from modelmill.datasets.ratings import Item
-    from modelmill.trained.recommender import Suggestion
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,51 +43,24 @@ def main() -> None:
     films, value = catalogue.items, recommender.predicted(job.card)
     if arguments.like:
         film = titles.find(arguments.like, films)
-        title, value = f"most like {titles.label(films[film])}", "like"
     elif arguments.user is not None:
         user = recommender.number_of(arguments.user, catalogue)
-        stars, title = knowledge.stars[user], f"recommended to user {arguments.user}"
+        stars = knowledge.stars[user]
     else:
-        stars = rated(arguments.rate, films, job.data.meta["stars"])
-        title = "recommended"
+        stars = recommender.rated(arguments.rate, films, knowledge.most)
 
     runtime.start(0)  # after all that can go wrong, for it takes seconds
     model = recommender.Recommender(job.folder, knowledge)
     if arguments.like:
-        found = model.like(film, arguments.top)
+        title, found = f"most like {titles.label(films[film])}", model.like(film, arguments.top)
+        value = "like"
     else:
-        highest = (-stars.astype(int)).argsort(kind="stable")[: arguments.top]
-        given = [recommender.Suggestion(n, stars[n]) for n in highest if stars[n]]
-        show("rated highest", "stars", given, films)
+        print("stars  rated highest")
+        print(*recommender.lines(recommender.highest(stars, arguments.top), films, 0), sep="\n")
+        title = "recommended"
         if arguments.user is not None:
             found = model.for_user(user, arguments.top)
         else:
             found = model.for_newcomer(stars, arguments.top)
-    show(title, value, found, films)
-
-
-def rated(given: list[str], films: "list[Item]", most: int) -> "np.ndarray":
-    """The stars of TITLE=STARS, 0 where there are none [films]."""
-    import numpy as np
-
-    from modelmill.datasets import titles
-
-    stars = np.zeros(len(films), np.uint8)
-    for text in given:
-        title, _, number = text.rpartition("=")
-        if not title or number not in map(str, range(1, most + 1)):
-            raise ModelmillError(f"--rate '{text}': expected TITLE=STARS with 1 to {most} stars")
-        film = titles.find(title, films)
-        if stars[film]:
-            raise ModelmillError(f"--rate '{text}': {titles.label(films[film])} is rated already")
-        stars[film] = int(number)
-    return stars
-
-
-def show(title: str, value: str, found: "list[Suggestion]", films: "list[Item]") -> None:
-    """Prints films under a title."""
-    from modelmill.datasets import titles
-
     print(f"{value:>5}  {title}")
-    for item, number in found:
-        print(f"{number:5.3g}  {titles.label(films[item]):<44} {', '.join(films[item].genres)}")
+    print(*recommender.lines(found, films, 2), sep="\n")

@@ -26,7 +26,7 @@ PICTURES = {
     "ptb_small": "curves passage perplexity predictability",
     "char_rnn": "curves passage perplexity predictability",
     "movielens_mf": "calibration curves errors neighbours",
-    "movielens_rbm_blend": "calibration curves errors neighbours",
+    "movielens_rbm_blend": "blend calibration curves errors neighbours",
     "movielens_rbm_top": "curves neighbours",
 }
 LONG = pytest.mark.long

@@ -1,11 +1,17 @@
 """Ratings and recommendations are measured as by hand; the baselines are those of the papers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelmill.datasets.processed import Processed
 from modelmill.evaluation.measures import baselines, ranking
+from modelmill.models import rbm
+from modelmill.schema import validate
+from modelmill.tasks import ranking as task
 
 # Three users of six items; the last has nothing relevant and does not count.
 SCORES = np.array([[6, 5, 4, 3, 2, 1], [1, 2, 3, 3, 9, 8], [1, 2, 3, 4, 5, 6]], np.float32)
@@ -85,3 +91,88 @@ def test_biases_are_the_least_squares():
     exact = np.linalg.solve(design.T @ design + ridge, design.T @ (rating - rating.mean()))
     np.testing.assert_allclose(np.concatenate([found.users, found.items]), exact, atol=1e-5)
     assert found.users[8] == 0  # who has rated nothing
+
+
+# --- the Boltzmann machine of what users have seen -------------------------------------------
+
+NAMES = ("user", "item", "rating")
+META = {
+    "users": 3,
+    "items": 14,
+    "stars": 5,
+    "splits": {"train": [0, 5], "validation": [5, 8], "test": [8, 10]},
+    "arrays": {name: {"shape": [10], "dtype": "uint8"} for name in NAMES},
+}
+RATED = [[0, 0, 4], [0, 1, 2], [1, 1, 5], [1, 13, 1], [2, 3, 1]]  # train
+RATED += [[0, 3, 3], [0, 9, 1], [2, 0, 1], [1, 0, 4], [2, 13, 1]]  # validation, test
+
+
+def seen_data():
+    columns = np.array(RATED, np.uint8).T
+    return Processed(Path(), META, dict(zip(NAMES, columns, strict=True)))
+
+
+def seen_fit(**keys):
+    fit = {"length": "1 epoch", "batch_size": 3, "optimizer": {"name": "sgd"}}
+    return validate(task.Fit, fit | {"learning_rate": 0.1, "gibbs_steps": 1} | keys, "fit")
+
+
+@pytest.fixture
+def machine(tensorflow):
+    import keras
+
+    keras.utils.set_random_seed(4)
+    net = {"hidden_units": 2, "initializer": {"name": "normal", "stddev": 0.7}}
+    model = rbm.build(rbm.Net.model_validate(net), task.spec(META, seen_fit()))
+    draw = np.random.default_rng(1)
+    model.set_weights([draw.normal(0, 0.7, w.shape) for w in model.get_weights()])
+    return model
+
+
+def test_what_is_seen_is_that_of_the_training_ratings(machine):
+    """Validation asks for its own, of those who have some; nothing of the test is anywhere."""
+    import tensorflow as tf
+
+    train = task.batches(seen_data(), "train", seen_fit(shuffle=False), 1)
+    x = train.batch(train.load(0, 0, 1), tf.constant(0))["x"].numpy()
+    expected = np.zeros((3, 14))
+    expected[[0, 0, 1, 1, 2], [0, 1, 1, 13, 3]] = 1
+    np.testing.assert_array_equal(x, expected)
+    held_out = task.batches(seen_data(), "validation", seen_fit(), 1)
+    batch = held_out.batch(held_out.load(0, 0, 1), tf.constant(0))
+    np.testing.assert_array_equal(batch["x"], expected[[0, 2]])
+    found = [np.flatnonzero(row).tolist() for row in batch["relevant"].numpy()]
+    assert found == [[3, 9], [0]]
+
+
+def test_lists_are_measured_in_training_as_in_evaluation(machine):
+    import tensorflow as tf
+
+    held_out = task.batches(seen_data(), "validation", seen_fit(), 1)
+    batch = held_out.batch(held_out.load(0, 0, 1), tf.constant(0))
+    score, _ = task.measure(machine, batch, {}, seen_fit())
+    weights, b, c = (w.astype(np.float64) for w in machine.get_weights())
+    x, relevant = batch["x"].numpy(), batch["relevant"].numpy() > 0
+    p = 1 / (1 + np.exp(-(b + (1 / (1 + np.exp(-(c + x @ weights)))) @ weights.T)))
+    losses = -np.where(relevant, np.log(p), np.log(1 - p))
+    found = task.metrics([float(total) / 2 for total in score.sums])
+    assert float(score.predictions) == 2
+    assert found["loss"] == pytest.approx(losses[x == 0].sum() / 2, rel=1e-4)
+    quality = ranking.list_quality(p, x > 0, relevant)
+    assert found["ndcg_at_10"] == pytest.approx(quality["ndcg_at_10"], rel=1e-5)
+
+
+def test_dreams_that_are_the_data_teach_nothing(machine, monkeypatch):
+    import tensorflow as tf
+
+    rbm_layer, x = machine.layers[-1], tf.constant(np.eye(14, dtype=np.float32)[:3])
+    monkeypatch.setattr(rbm_layer, "gibbs", lambda v, steps: v)
+    learnt = task.learn(machine, {"x": x}, {}, seen_fit())
+    assert not any(part.numpy().any() for part in learnt.gradients)
+    monkeypatch.setattr(rbm_layer, "gibbs", lambda v, steps: 0 * v)
+    weights, visible, hidden = task.learn(machine, {"x": x}, {}, seen_fit()).gradients
+    h = rbm_layer.hidden(x).numpy()
+    np.testing.assert_allclose(weights, -x.numpy().T @ h / 3, rtol=1e-5)
+    np.testing.assert_allclose(visible, -x.numpy().mean(axis=0), rtol=1e-5)
+    empty = rbm_layer.hidden(0 * x).numpy()
+    np.testing.assert_allclose(hidden, (empty - h).mean(axis=0), rtol=1e-4, atol=1e-6)

@@ -254,3 +254,29 @@ def test_tasks_and_architectures_that_do_not_suit_each_other_are_refused():
 def test_a_machine_is_named_once():
     with pytest.raises(ModelmillError, match="rows"):
         make_fit(rows=["item", "item"])
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_two_tables_are_cut_into_as_many_batches():
+    """Five of two rows, and five of one: each row at most once a pass, in another order each."""
+    import tensorflow as tf
+
+    from modelmill.training.evidence import Rows
+
+    first, second = np.eye(11, dtype=np.uint8), np.eye(7, dtype=np.uint8)
+    first[4] = 0  # of which nothing is known
+    rows = Rows({"item_stars": first, "user_stars": second}, 2, 1, shuffle=True)
+    assert rows.steps == 5
+    passes = []
+    for epoch in range(2):
+        loaded = rows.load(epoch, 0, 5)
+        batches = [rows.batch(loaded, tf.constant(index)) for index in range(5)]
+        assert {tuple(batch["epoch"].numpy()) for batch in batches} == {(epoch, epoch)}
+        items, users = (
+            [row.argmax() for batch in batches for row in batch[name].numpy()]
+            for name in ("item_stars", "user_stars")
+        )
+        assert sorted(items) == [n for n in range(11) if n != 4]
+        assert len(set(users)) == 5
+        passes.append((items, users))
+    assert passes[0] != passes[1]

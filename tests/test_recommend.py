@@ -105,12 +105,11 @@ def test_no_test_rating_is_ever_predicted_from(house, name, monkeypatch, tmp_pat
     evaluation.evaluate(job, evaluation.Eval(split="test"))
     test, user = data.split("test"), int(data.split("test")["user"][0])
     recommender_of(house, name, data).for_user(user, 3)
-    assert len(given) == 2
+    assert len(given) > 1
     for known in given:
-        rows = known if len(known) == data.meta["users"] else known[[0] * data.meta["users"]]
-        mine = test["user"] == user
-        assert not rows[user, test["item"][mine]].any()
-        if len(known) > 1:
+        if len(known) == 1:  # what is known of this user alone
+            assert not known[0, test["item"][test["user"] == user]].any()
+        else:
             assert not known[test["user"], test["item"]].any()
             assert np.count_nonzero(known) == len(data.split("train")["user"])
 
@@ -158,7 +157,7 @@ def test_a_user_sees_what_they_liked_and_will_like(recommended, house):
     assert len(printed) == 8
     assert printed[0] == "stars  rated highest"
     assert printed[1].startswith("    5  The ")
-    assert printed[4] == "stars  recommended to user 7"
+    assert printed[4] == "stars  recommended"
     numbers = [float(line.split()[0]) for line in printed[5:]]
     assert numbers == sorted(numbers, reverse=True)
     assert all(line.split()[-1] in ratings.GENRES for line in printed[5:])

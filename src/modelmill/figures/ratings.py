@@ -40,6 +40,16 @@ def calibration(lines: Lines, stars: int, title: str, path: Path) -> None:
         axes.set(title=title, xlabel="predicted stars", ylabel="given stars, mean")
 
 
+def blend(shares: np.ndarray, errors: np.ndarray, share: float, title: str, path: Path) -> None:
+    """The error on validation ratings by the share of the machine of items, and the one in use."""
+    with drawing(path, 5.6, 4) as figure:
+        axes = figure.subplots()
+        axes.plot(shares, errors, "-", marker="o", color=BLUE, label="validation")
+        axes.axvline(share, linestyle="--", color=ORANGE, label=f"in use: {share:g}")
+        axes.set(title=title, xlabel="share of the machine of items", ylabel="RMSE, stars")
+        axes.legend()
+
+
 def neighbours(
     rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], title: str, path: Path
 ) -> None:

@@ -53,6 +53,12 @@ def ratings(
     return np.concatenate(parts).astype(np.float64)
 
 
+def machine(model: keras.Model, row: str) -> keras.Model:
+    """Of a model of one or two Boltzmann machines of ratings the one that sees such rows."""
+    layer = model.get_layer(f"{row}_rbm")
+    return keras.Model(layer.input, layer.output)
+
+
 def seen(model: keras.Model, known: np.ndarray) -> np.ndarray:
     """How probable it is that each of some users has seen each item [users, items].
 

@@ -1,14 +1,15 @@
 """A trained recommender in use: what it suggests to whom."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from modelmill.datasets import processed, ratings
+from modelmill.datasets import processed, ratings, titles
 from modelmill.datasets.processed import Processed
-from modelmill.datasets.ratings import Catalogue
+from modelmill.datasets.ratings import Catalogue, Item
 from modelmill.errors import ModelmillError
 from modelmill.trained.artifacts import Card
 
@@ -99,6 +100,40 @@ def number_of(user: str, catalogue: Catalogue) -> int:
     return catalogue.users.index(user)
 
 
+def rated(given: Sequence[str], films: Sequence[Item], most: int) -> np.ndarray:
+    """The stars that somebody gives, 0 where there are none, uint8 [films].
+
+    Args:
+        given: what follows --rate: TITLE=STARS.
+
+    Raises:
+        ModelmillError: one is not of that form, names no film, or one that has been named before.
+    """
+    stars = np.zeros(len(films), np.uint8)
+    for text in given:
+        title, _, number = text.rpartition("=")
+        if not title or number not in map(str, range(1, most + 1)):
+            raise ModelmillError(f"--rate '{text}': expected TITLE=STARS with 1 to {most} stars")
+        film = titles.find(title, films)
+        if stars[film]:
+            raise ModelmillError(f"--rate '{text}': {titles.label(films[film])} is rated already")
+        stars[film] = int(number)
+    return stars
+
+
+def highest(stars: np.ndarray, count: int) -> list[Suggestion]:
+    """The items that have the most of some stars [items]; those without any are none of them."""
+    return _sorted(np.where(stars > 0, stars.astype(float), -np.inf), count)
+
+
+def lines(found: Sequence[Suggestion], films: Sequence[Item], digits: int) -> list[str]:
+    """Value, title, year and genres of each, as a table."""
+    return [
+        f"{value:5.{digits}f}  {titles.label(films[n]):<44} {', '.join(films[n].genres)}"
+        for n, value in found
+    ]
+
+
 class Recommender:
     """The trained model in `folder`."""
 
@@ -126,17 +161,13 @@ class Recommender:
 
         Of two machines it is only the one that sees a user's ratings that is asked.
         """
-        import keras
-
         from modelmill.trained import inference
 
         if self.ranks:
             values = inference.seen(self.model, stars[None])[0]
         else:
-            machine = self.model.get_layer("user_rbm")
-            items = np.arange(len(stars))
-            model = keras.Model(machine.input, machine.output)
-            values = inference.ratings(model, stars[None], np.zeros_like(items), items)
+            items, machine = np.arange(len(stars)), inference.machine(self.model, "user")
+            values = inference.ratings(machine, stars[None], np.zeros_like(items), items)
         return self._best(values, stars > 0, count)
 
     def like(self, item: int, count: int) -> list[Suggestion]:
