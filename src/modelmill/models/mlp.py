@@ -6,7 +6,7 @@ from pydantic import Field
 
 from modelmill.layers.initial import ZERO, Initializer, initializer
 from modelmill.models import Spec, keras_input
-from modelmill.schema import PositiveInt, Probability, Section
+from modelmill.schema import PositiveFloat, PositiveInt, Probability, Section
 
 if TYPE_CHECKING:
     import keras
@@ -15,11 +15,16 @@ INPUTS = ("x",)
 
 
 class Net(Section):
-    """`hidden_units` from the inputs on; `dropout` acts on the output of each hidden layer."""
+    """`hidden_units` from the inputs on; `dropout` acts on the output of each hidden layer.
+
+    Attributes:
+        max_norm: of the weights that lead into a hidden unit (Srivastava et al. 2014).
+    """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
     activation: Literal["sigmoid", "tanh", "relu"]
     dropout: Probability = 0.0
+    max_norm: PositiveFloat | None = None
     bias: bool
     initializer: Initializer
     bias_initializer: Initializer = ZERO
@@ -43,6 +48,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     inputs = keras_input(spec, "x")
     x = keras.layers.Flatten()(inputs)
     for units in net.hidden_units:
-        x = keras.layers.Dense(units, net.activation, **initial())(x)
+        bound = net.max_norm and keras.constraints.MaxNorm(net.max_norm)
+        x = keras.layers.Dense(units, net.activation, kernel_constraint=bound, **initial())(x)
         x = Dropout(net.dropout)(x)
     return keras.Model([inputs], Logits(spec.outputs, **initial())(x))

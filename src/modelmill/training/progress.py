@@ -68,13 +68,13 @@ class Progress(Observer):
 
 
 def _position(training: "Training") -> str:
-    done, all_of_it = (
-        steps / training.steps_per_epoch for steps in (training.step, training.steps)
-    )
-    return f"epoch {done:.2f}/{all_of_it:.4g}, step {training.step:,}/{training.steps:,}"
+    trainer, count = training.trainer, len(training.phases)
+    done, all_of_it = (steps / trainer.train.steps for steps in (trainer.step, trainer.steps))
+    phase = f"phase {training.number + 1}/{count}, " if count > 1 else ""
+    return f"{phase}epoch {done:.2f}/{all_of_it:.4g}, step {training.step:,}/{training.steps:,}"
 
 
 def _text(metrics: Row) -> str:
-    position = ("step", "epoch", "examples")
+    position = ("step", "phase", "epoch", "examples")
     shown = {name: metrics[name] for name in metrics if name not in position}
     return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown.items())
