@@ -21,6 +21,7 @@ PICTURES = {
     "mnist_cnn": "confusion curves feature_maps filters mistakes",
     "mnist_lstm": "confusion curves mistakes reading",
     "mnist_denoising_autoencoder": "curves reconstructions",
+    "mnist_dbn": "confusion curves filters mistakes pretraining",
     "mnist_rbm": "activity curves fantasies filters log_z",
     "ptb_small": "curves perplexity",
     "char_rnn": "curves perplexity",

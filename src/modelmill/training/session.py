@@ -146,7 +146,7 @@ class Training:
     def _remember(self, row: Row) -> Row:
         """The row as the history has it; steps are counted from the first phase on."""
         if len(self.phases) > 1:
-            row = {**row, "step": self.step, "phase": self.number + 1}
+            row = {"step": 0, "phase": self.number + 1} | row | {"step": self.step}
         self.history.append(row)
         if self.fit.snapshots and self.last:
             weights = np.concatenate([w.ravel() for w in self.trainer.weights()])
