@@ -22,6 +22,7 @@ PICTURES = {
     "mnist_lstm": "confusion curves mistakes reading",
     "mnist_denoising_autoencoder": "curves reconstructions",
     "mnist_autoencoder": "codes curves reconstructions walks",
+    "mnist_dbn": "confusion curves filters mistakes pretraining",
     "mnist_rbm": "activity curves fantasies filters log_z",
     "ptb_small": "curves passage perplexity predictability",
     "char_rnn": "curves passage perplexity predictability",

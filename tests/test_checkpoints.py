@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.layers.initial import Normal
-from modelmill.models import Spec, rbm, recurrent_lm
+from modelmill.models import Spec, mlp, rbm, recurrent_lm
 from modelmill.schema import validate
-from modelmill.tasks import density, language_modeling
+from modelmill.tasks import classification, density, language_modeling
 from modelmill.trained.artifacts import Card
 from modelmill.training import checkpoints as module
 from modelmill.training.checkpoints import Checkpoint, Checkpoints
@@ -69,6 +69,25 @@ def train_rbm(folder: Path | None):
     meta = {"input_shape": [3, 2], "splits": {"train": [0, 40], "validation": [40, 60]}}
     data = Processed(Path("data"), meta, {"x": x})
     return run(folder, entry, density.spec(meta, fit), data)
+
+
+def train_net(folder: Path | None, on_lap=lambda row: None, **keys):
+    """As `train`, of a small net that is pre-trained."""
+    pretrain = {"length": "1 epoch", "output_alone": "3 steps", "optimizer": {"name": "sgd"}}
+    keys = {"pretrain": pretrain | {"learning_rate": 0.5}, "length": "2 epochs"} | keys
+    keys |= {"optimizer": {"name": "adam"}, "stop": None, "keep": "best"}
+    fit = {key: value for key, value in FIT.items() if key != "num_steps"} | keys
+    fit = validate(classification.Fit, fit, "fit")
+    net = {"hidden_units": [5, 4], "activation": "sigmoid", "bias": True, "dropout": 0.3}
+    net = mlp.Net.model_validate(net | {"initializer": NET["initializer"]})
+    entry = SimpleNamespace(task="classification", arch="mlp", net=net, fit=fit)
+    draw = np.random.default_rng(0)
+    x, y = draw.integers(0, 256, (60, 3, 2), np.uint8), draw.integers(0, 3, 60, np.uint8)
+    meta = {"input_shape": [3, 2], "outputs": 3, "scale": 1 / 255}
+    meta |= {"splits": {"train": [0, 40], "validation": [40, 60]}}
+    meta |= {"arrays": {"y": {"shape": [60], "dtype": "uint8"}}}
+    data = Processed(Path("data"), meta, {"x": x, "y": y})
+    return run(folder, entry, classification.spec(meta, fit), data, on_lap)
 
 
 def run(folder: Path | None, entry, spec, data, on_lap=lambda row: None):
@@ -123,7 +142,9 @@ def killed_after(monkeypatch, count):
 @pytest.mark.long
 @pytest.mark.fault("death while a checkpoint is written", "the same bytes as without")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
-@pytest.mark.parametrize("train", [train, train_rbm], ids=["language model", "rbm"])
+@pytest.mark.parametrize(
+    "train", [train, train_rbm, train_net], ids=["language model", "rbm", "pre-trained net"]
+)
 def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch, train):
     undisturbed = train(None)
     deaths = 0

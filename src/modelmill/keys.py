@@ -41,11 +41,15 @@ def keys(section: type[Section]) -> list[Key]:
         Key(
             name,
             _kind(found, blocks),
-            None if name in required else _plain(section.model_fields[name].default) or "{}",
+            None if name in required else _plain(_default(section, name)) or "{}",
             re.sub(r"(?<!\.)\.$", "", found.get("description", "")),
         )
         for name, found in schema["properties"].items()
     ]
+
+
+def _default(section: type[Section], name: str) -> Any:
+    return section.model_fields[name].get_default(call_default_factory=True)
 
 
 def inner(annotation: Any) -> list[type[Section]]:

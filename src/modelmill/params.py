@@ -45,6 +45,7 @@ class Model(Section):
     arch: str
     net: Any
     train_for: dict[str, Length]
+    pretrain_for: dict[str, dict[str, Length]] = Field(default_factory=dict)
     fit: Any
     eval: Any
     reference: Reference

@@ -50,6 +50,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         f"{job.name}: confusion on {len(x):,} examples",
         job.figures / "confusion.png",
     )
+    _draw_pretraining(job)
     if x.ndim == 3:
         _draw_mistakes(job, x, truth, probabilities(logits, loss))
         _draw_insights(job, model, x)
@@ -123,11 +124,10 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
         path = job.figures / "weights.png"
         images.grid(filters, names, f"{job.name}: weights of each class", path, signed=True)
     elif filters is not None:
-        strongest = np.argsort(-np.square(filters).sum(axis=(1, 2)), kind="stable")[:FILTERS]
-        shown = "all" if len(strongest) == len(filters) else f"the strongest {len(strongest)} of"
-        heading = f"{shown} {len(filters)} units"
-        parts = [(heading, filters[np.sort(strongest)])]
-        title = f"{job.name}: what the first layer looks for"
+        parts, which = [_strongest(filters)], "the first layer looks"
+        if job.card.settings["fit"]["pretrain"]:
+            parts, which = list(map(_strongest, insights.layer_filters(model))), "the layers look"
+        title = f"{job.name}: what {which} for"
         images.mosaics(parts, title, job.figures / "filters.png", signed=True)
     if maps := insights.feature_maps(model, digits[0]):
         title = f"{job.name}: feature maps of one digit"
@@ -137,6 +137,23 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
         shares = probabilities(logits, job.card.settings["fit"]["loss"])
         title = f"{job.name}: reading row by row"
         classes.reading(digits, shares, names, title, job.figures / "reading.png")
+
+
+def _strongest(filters: np.ndarray) -> tuple[str, np.ndarray]:
+    """A heading, and those of [units, rows, columns] with the largest weights."""
+    strongest = np.argsort(-np.square(filters).sum(axis=(1, 2)), kind="stable")[:FILTERS]
+    shown = "all" if len(strongest) == len(filters) else f"the strongest {len(strongest)} of"
+    return f"{shown} {len(filters)} units", filters[np.sort(strongest)]
+
+
+def _draw_pretraining(job: Job) -> None:
+    """How well each layer came to know what those below it answer, if it learnt that first."""
+    from modelmill.figures import curves
+    from modelmill.trained import artifacts
+
+    layers = [laps for laps in artifacts.read_phases(job.folder) if "loss" not in laps]
+    if layers:
+        curves.pretraining(layers, job.name, job.figures / "pretraining.png")
 
 
 def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarray) -> None:

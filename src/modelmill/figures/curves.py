@@ -28,6 +28,15 @@ def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
             axes.set(title=f"{title}: {metric}", xlabel="epoch")
 
 
+def pretraining(layers: Sequence[pd.DataFrame], title: str, path: Path) -> None:
+    """How far off each layer's Boltzmann machine is by epoch, as a history has it."""
+    with drawing(path, 5 * len(layers), 3.6) as figure:
+        places = np.atleast_1d(figure.subplots(1, len(layers)))
+        for number, (laps, axes) in enumerate(zip(layers, places, strict=True), start=1):
+            _two_curves(axes, laps.epoch, laps, "reconstruction_error")
+            axes.set(title=f"{title}: layer {number}", xlabel="epoch")
+
+
 def perplexity(history: pd.DataFrame, per_step: int, unit: str, title: str, path: Path) -> None:
     """Perplexity by epoch and by the tokens trained on, `per_step` in each step."""
     with drawing(path, 10, 3.8) as figure:

@@ -1,10 +1,14 @@
 """A restricted Boltzmann machine of ones and zeros; docs/unsupervised.md has the equations."""
 
+from typing import TypeAlias
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from modelmill.layers.dropout import hashes, shift
+
+Means: TypeAlias = tf.Tensor | float
 
 
 class Rbm(keras.layers.Layer):
@@ -65,6 +69,10 @@ class Rbm(keras.layers.Layer):
         """Squared distance [n] of v [n, visible] from its probabilities given those of h."""
         return tf.reduce_sum(tf.math.squared_difference(self.visible(self.hidden(v)), v), axis=1)
 
+    def drawn(self, v: tf.Tensor) -> tf.Tensor:
+        """States of the hidden units [n, hidden] given v [n, visible]."""
+        return draw(self.inputs(v), tf.cast(self.seed_generator.next(), tf.int32))
+
     def gibbs(self, v: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
         """v [n, visible] after so many steps of Gibbs sampling."""
         kernel, b, c = (tf.convert_to_tensor(weight) for weight in self.weights)
@@ -76,6 +84,23 @@ class Rbm(keras.layers.Layer):
             h = draw(tf.matmul(v, kernel) + c, tf.stack([seed, 2 * step]))
             v = draw(tf.matmul(h, transposed) + b, tf.stack([seed, 2 * step + 1]))
         return v
+
+
+def contrast(
+    data: tuple[tf.Tensor, tf.Tensor],
+    dreamt: tuple[tf.Tensor, tf.Tensor],
+    means: tuple[Means, Means] = (0.0, 0.0),
+) -> list[tf.Tensor]:
+    """What a dream has more of than the data, added up: gradients of W, b and c to descend by.
+
+    Args:
+        data, dreamt: v [n, visible] and the probabilities of h [n, hidden].
+        means: of v and of h, which W is learnt without.
+    """
+    (v, h), (v_of_dream, h_of_dream), (mu, offset) = data, dreamt, means
+    weights = tf.matmul(v_of_dream - mu, h_of_dream - offset, transpose_a=True)
+    weights -= tf.matmul(v - mu, h - offset, transpose_a=True)
+    return [weights, tf.reduce_sum(v_of_dream - v, axis=0), tf.reduce_sum(h_of_dream - h, axis=0)]
 
 
 @tf.function(jit_compile=True)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from modelmill.layers.initial import Layers
 from modelmill.models import Spec, keras_input
-from modelmill.schema import PositiveInt, Probability
+from modelmill.schema import PositiveFloat, PositiveInt, Probability
 
 if TYPE_CHECKING:
     import keras
@@ -21,11 +21,14 @@ class Net(Layers):
         hidden_units: of each hidden layer, from the inputs on.
         activation: of the hidden layers.
         dropout: share of each hidden layer's outputs set to zero while training.
+        max_norm: the largest norm of the weights that lead into a hidden unit (Srivastava et al.
+            2014); null for any.
     """
 
     hidden_units: Annotated[list[PositiveInt], Field(min_length=1)]
     activation: Literal["sigmoid", "tanh", "relu"]
     dropout: Probability = 0.0
+    max_norm: PositiveFloat | None = None
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":
@@ -38,6 +41,7 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     inputs = keras_input(spec, "x")
     x = keras.layers.Flatten()(inputs)
     for units in net.hidden_units:
-        x = keras.layers.Dense(units, net.activation, **net.initial())(x)
+        bound = net.max_norm and keras.constraints.MaxNorm(net.max_norm)
+        x = keras.layers.Dense(units, net.activation, kernel_constraint=bound, **net.initial())(x)
         x = Dropout(net.dropout)(x)
     return keras.Model([inputs], Logits(spec.outputs, **net.initial())(x))

@@ -58,6 +58,8 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
     class Report(Observer):
         def lap(self, training: Training, row: Mapping[str, float]) -> None:
             nonlocal last
+            if sweep.metric not in row:  # of a phase before
+                return
             last = {
                 sweep.metric: row[sweep.metric],
                 LAP: last[LAP] + 1,

@@ -133,14 +133,13 @@ def initial(model: "keras.Model", fit: Fit) -> Tensors:
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
     import tensorflow as tf
 
+    from modelmill.layers.rbm import contrast
+
     rbm, v = _rbm(model), batch["x"]
-    dreamt = rbm.gibbs(state.get("chains", v), fit.gibbs_steps)
-    h, dreamt_h = rbm.hidden(v), rbm.hidden(dreamt)
+    dreamt, h = rbm.gibbs(state.get("chains", v), fit.gibbs_steps), rbm.hidden(v)
     mu, offset = state.get("visible_means", 0.0), state.get("hidden_means", 0.0)
-    weights = tf.matmul(dreamt - mu, dreamt_h - offset, transpose_a=True)
-    weights -= tf.matmul(v - mu, h - offset, transpose_a=True)
-    visible = tf.reduce_sum(dreamt - v, axis=0)
-    hidden = tf.reduce_sum(dreamt_h - h, axis=0)
+    gradients = contrast((v, h), (dreamt, rbm.hidden(dreamt)), (mu, offset))
+    weights, visible, hidden = gradients
     after = {"chains": dreamt} if "chains" in state else {}
     if fit.centred:
         visible -= tf.linalg.matvec(weights, offset[0])

@@ -78,10 +78,11 @@ def batches(data: "Processed", split: str, fit: Fit, seed: int) -> Batches:
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
     import tensorflow as tf
 
-    from modelmill.training.contrastive import contrast
+    from modelmill.layers.rbm import contrast
 
     rbm, x = model.layers[-1], batch["x"]
-    gradients = contrast(rbm, x, rbm.gibbs(x, fit.gibbs_steps))
+    dreamt = rbm.gibbs(x, fit.gibbs_steps)
+    gradients = contrast((x, rbm.hidden(x)), (dreamt, rbm.hidden(dreamt)))
     score = _score(model, x, x, tf.ones_like(x))
     return Learnt(score, [fit.scale * part for part in gradients], state)
 

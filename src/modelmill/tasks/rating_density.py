@@ -88,14 +88,15 @@ def batches(data: "Processed", split: str, fit: Fit, seed: int) -> Batches:
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
     import tensorflow as tf
 
-    from modelmill.training.contrastive import contrast
+    from modelmill.layers.rbm import contrast
 
     steps = fit.gibbs_steps + batch["epoch"][0] // fit.grow_every
     gradients, scores = [], []
     for name, rbm in _machines(model).items():
         stars = batch[name]
         v = rbm.one_hot(stars)
-        gradients += contrast(rbm, v, rbm.gibbs(v, steps))
+        dreamt = rbm.gibbs(v, steps)
+        gradients += contrast((v, rbm.hidden(v)), (dreamt, rbm.hidden(dreamt)))
         scores.append(_known(stars, rbm.expected(rbm.hidden(v))))
     sums, counts = (tf.add_n(parts) for parts in zip(*scores, strict=True))
     return Learnt(Score(tf.fill([2], sums), counts), [fit.scale * g for g in gradients], state)

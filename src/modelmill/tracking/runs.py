@@ -202,7 +202,8 @@ def record(
     run_id = find(client, card)
     missing = run_id is None
     if run_id is None:
-        rows = artifacts.read_history(folder).to_dict("records")
+        phases = artifacts.read_phases(folder)
+        rows = [row for phase in phases for row in phase.to_dict("records")]
         origin = {"recorded_by": "sync"}
         run_id, known = begin(client, card, profile, about, origin, f"sync-{time.time_ns()}")
         log_history(client, run_id, rows, known)

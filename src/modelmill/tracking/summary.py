@@ -38,7 +38,7 @@ def best_and_final(rows: Sequence[Row], better: Mapping[str, Better]) -> dict[st
     best = {}
     for name in validation or measured:
         pick = max if better[name.removeprefix("validation_")] == "higher" else min
-        best[f"best_{name}"] = pick(row[name] for row in rows)
+        best[f"best_{name}"] = pick(row[name] for row in rows if name in row)
     return final | best
 
 

@@ -31,6 +31,21 @@ def first_filters(model: keras.Model) -> np.ndarray | None:
     return None
 
 
+def layer_filters(model: keras.Model) -> list[np.ndarray]:
+    """What each dense hidden layer looks for in an image: its weights times those below it.
+
+    That leaves out that the units between are not linear (Lee, Ekanadham and Ng 2008), and says of
+    deeper layers what to expect [units, rows, columns].
+    """
+    found, product = [], None
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            kernel = layer.kernel.numpy()
+            product = kernel if product is None else product @ kernel
+            found.append(product.T.reshape(-1, *model.input_shape[1:]))
+    return found
+
+
 def feature_maps(model: keras.Model, image: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Each convolution's name and its outputs [filters, rows, columns] for an image in [0, 1]."""
     layers = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]

@@ -1,3 +1,9 @@
 """The compiled training loop and what it is made of."""
 
-AXES = ("step", "epoch", "examples", "learning_rate")  # of a history; the rest are its metrics
+AXES = (
+    "step",
+    "phase",
+    "epoch",
+    "examples",
+    "learning_rate",
+)  # of a history; the rest are its metrics

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from modelmill.training.session import Training
 
 SECONDS_BETWEEN_LINES = 2.0  # where there is no terminal to redraw a line on
-POSITION = ("step", "epoch", "examples")  # columns that are no metrics
+POSITION = ("step", "phase", "epoch", "examples")  # columns that are no metrics
 BAR = "███"  # the place of a bar, at its shortest
 
 
@@ -110,10 +110,10 @@ def _metrics(metrics: Row, validated: Row) -> list[Part]:
 
 
 def _epoch(training: "Training", digits: int) -> str:
-    done, all_of_it = (
-        steps / training.steps_per_epoch for steps in (training.step, training.steps)
-    )
-    return f"{done:.{digits}f}/{all_of_it:.4g}"
+    trainer, count = training.trainer, len(training.phases)
+    done, all_of_it = (steps / trainer.train.steps for steps in (trainer.step, trainer.steps))
+    phase = f" of phase {training.number + 1}/{count}" if count > 1 else ""
+    return f"{done:.{digits}f}/{all_of_it:.4g}{phase}"
 
 
 def _text(metrics: Row) -> str:

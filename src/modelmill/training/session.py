@@ -17,6 +17,7 @@ from modelmill.training.checkpoints import Checkpoint
 from modelmill.training.loop import Row, Trainer
 from modelmill.training.observer import Observer
 from modelmill.training.patience import sign
+from modelmill.training.phases import phases
 from modelmill.training.settings import Fit
 
 
@@ -48,39 +49,58 @@ class Training:
 
     def __init__(self, name: str, entry: Entry, spec: Spec, data: Processed, seed: int) -> None:
         keras.utils.set_random_seed(seed)
-        self.name, self.fit, self.data = name, entry.fit, data
+        self.name, self.fit, self.data, self.seed = name, entry.fit, data, seed
         self.unit = data.meta.get("unit", "example")
         task = part("tasks", entry.task, f"models.{name}.task")
         self.metrics = task.METRICS
         self.model = models.build(name, entry.arch, entry.net, spec)
         self._require_shardable()
-        train = task.batches(data, "train", entry.fit, seed)
-        validation = None
-        if "validation" in data.meta["splits"]:
-            validation = task.batches(data, "validation", entry.fit, seed)
-        self.steps_per_epoch = train.steps
-        self.trainer = Trainer(self.model, task, entry.fit, train, validation)
+        self.phases = phases(name, self.model, task, entry.fit)
+        self.batches = [phase.task.batches(data, "train", phase.fit, seed) for phase in self.phases]
         self.history: list[Row] = []
         self.snapshots = np.zeros([0, self.model.count_params()], np.float32)
         self.kept = 0
         self._best: list[np.ndarray] = []
         self._before = 0.0
         self._began = time.monotonic()
+        self._enter(0)
+
+    def _enter(self, number: int) -> None:
+        """The phase of that number, from 0 on, is about to begin."""
+        phase, self.number = self.phases[number], number
+        phase.hold()
+        validation = None
+        if "validation" in self.data.meta["splits"]:
+            validation = phase.task.batches(self.data, "validation", phase.fit, self.seed)
+        train = self.batches[number]
+        self.trainer = Trainer(phase.model, phase.task, phase.fit, train, validation)
+
+    @property
+    def last(self) -> bool:
+        """Whether the phase is the last one, in which the model learns as a whole."""
+        return self.number == len(self.phases) - 1
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return self.trainer.step
+        return sum(self._lengths()[: self.number]) + self.trainer.step
 
     @property
     def steps(self) -> int:
         """Steps to be done, if nothing ends the training earlier."""
-        return self.trainer.steps
+        return sum(self._lengths())
 
     @property
     def seen(self) -> int:
         """Predictions learnt from."""
-        return self.trainer.seen
+        sizes = (phase.fit.batch_size for phase in self.phases[: self.number])
+        before = sum(map(math.prod, zip(self._lengths(), sizes, strict=False)))
+        return before + self.trainer.seen
+
+    def _lengths(self) -> list[int]:
+        """The steps of each phase."""
+        pairs = zip(self.phases, self.batches, strict=True)
+        return [phase.fit.length.steps(batches.steps) for phase, batches in pairs]
 
     @property
     def seconds(self) -> float:
@@ -107,39 +127,57 @@ class Training:
         self._began = time.monotonic()
         for observer in observers:
             observer.began(self)
-        if not self.step:
-            self.trainer.begin(self.data)
-        for row in self.trainer.run(called):
-            self._remember(row)
-            for observer in observers:
-                observer.lap(self, row)
-            yield row
+        while True:
+            if not self.trainer.step:
+                self.trainer.begin(self.data)
+            for measured in self.trainer.run(called):
+                row = self._remember(measured)
+                for observer in observers:
+                    observer.lap(self, row)
+                yield row
+            self.phases[self.number].end()
+            if self.last:
+                break
+            self._enter(self.number + 1)
         self.model.set_weights(self._best or self.trainer.weights())
         for observer in observers:
             observer.ended(self)
 
-    def _remember(self, row: Row) -> None:
+    def _remember(self, row: Row) -> Row:
+        """The row as the history has it; steps are counted from the first phase on."""
+        if len(self.phases) > 1:
+            row = {"step": 0, "phase": self.number + 1} | row | {"step": self.step}
         self.history.append(row)
-        if self.fit.snapshots:
+        if self.fit.snapshots and self.last:
             weights = np.concatenate([w.ravel() for w in self.trainer.weights()])
             self.snapshots = np.append(self.snapshots, weights[None], axis=0)
         if self.fit.keep == "last":
             self.kept = self.step
-        elif self._is_best(row):
+        elif self.last and self._is_best(row):
             self.kept, self._best = self.step, self.trainer.weights()
+        return row
 
     def _is_best(self, row: Row) -> bool:
         column = self.fit.keep_by
         factor = sign(column, self.metrics)
-        known = [factor * before[column] for before in self.history[:-1]]
+        known = [factor * before[column] for before in self._of_phase(self.history[:-1])]
         return factor * row[column] < min(known, default=math.inf)
+
+    def _of_phase(self, rows: list[Row]) -> list[Row]:
+        """Those of the phase that goes on."""
+        return [row for row in rows if row.get("phase", 1) == self.number + 1]
 
     def checkpoint(self) -> Checkpoint:
         """All that `resume` needs, in another process."""
         best = {f"best_{i}": weight for i, weight in enumerate(self._best)}
         return Checkpoint(
             {**self.trainer.checkpoint(), "snapshots": self.snapshots, **best},
-            {"history": self.history, "seconds": self.seconds, "kept": self.kept},
+            {
+                "history": self.history,
+                "seconds": self.seconds,
+                "kept": self.kept,
+                "phase": self.number,
+            },
         )
 
     def resume(self, checkpoint: Checkpoint | None) -> None:
@@ -151,7 +189,9 @@ class Training:
         self.kept, self._before = progress["kept"], progress["seconds"]
         count = sum(name.startswith("best_") for name in arrays)
         self._best = [arrays[f"best_{i}"] for i in range(count)]
-        self.trainer.restore(arrays, self.history)
+        if progress["phase"]:
+            self._enter(progress["phase"])
+        self.trainer.restore(arrays, self._of_phase(self.history))
 
     def _require_shardable(self) -> None:
         """Statistics of a batch would be those of its shards."""

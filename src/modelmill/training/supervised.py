@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelmill.errors import ModelmillError
+from modelmill.schema import PositiveFloat, PositiveInt, Section
 from modelmill.training import settings
 from modelmill.training.task import Learnt, Score, Tensors
 
@@ -17,14 +18,37 @@ if TYPE_CHECKING:
 SMALLEST_MEASURED = 500  # examples at once, where nothing is learnt from them
 
 
+class Pretrain(Section):
+    """How hidden layers learn before the whole, each as a Boltzmann machine (see `phases`).
+
+    Attributes:
+        length: of each layer's learning.
+        output_alone: how long the output layer then learns alone what the task asks.
+        optimizer: what makes steps of gradients.
+        learning_rate: what steps are multiplied by, where the schedule begins.
+        schedule: how the learning rate changes.
+    """
+
+    length: settings.Length
+    output_alone: settings.Length
+    optimizer: settings.Optimizer
+    learning_rate: PositiveFloat
+    schedule: settings.AnySchedule = settings.ConstantRate(name="constant")
+
+
 class Fit(settings.Fit):
     """How a model is trained on independent examples.
 
     Attributes:
+        pretrain: how hidden layers learn first, which need no targets; null is without.
+        examples: how many of the training examples, the first ones; null is all. Hidden layers
+            that are trained before learn from all.
         shuffle: whether each epoch has an order of its own.
         reduction: of a batch's losses to the number that is differentiated.
     """
 
+    pretrain: Pretrain | None = None
+    examples: PositiveInt | None = None
     shuffle: bool = True
     reduction: Literal["mean", "sum"] = "mean"
 
@@ -50,8 +74,11 @@ def examples(
     from modelmill.training.batches import Examples
 
     arrays, training = data.split(split), split == "train"
+    count, there = fit.examples if training else None, len(arrays[names[0]])
+    if count and count > there:
+        raise ModelmillError(f"fit.examples: {count:,}, of {there:,} that there are for training")
     return Examples(
-        {name: arrays[name] for name in names},
+        {name: arrays[name][:count] for name in names},
         {"x": data.meta.get("scale", 1.0)},
         fit.batch_size if training else max(fit.batch_size, SMALLEST_MEASURED),
         seed,
