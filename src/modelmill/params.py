@@ -34,6 +34,7 @@ class Model(Section):
         arch: a module of `models/`: the architecture.
         net: the architecture's own settings.
         train_for: how long, for each profile; `full` is what the goal is set for.
+        pretrain_for: how long hidden layers learn before, for each profile, where they do.
         fit: how it is trained.
         eval: what is measured after training.
         reference: what the result is held against.
