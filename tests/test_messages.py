@@ -31,7 +31,7 @@ MISTAKES = {
     "report --now data/models/page.html": "data/models: no file can be made there: file exists",
     "keys models.mnist_mlp.fits": "there is no 'fits'; did you mean 'fit'?",
     "results --publish": "params.yaml has the profile quick; what is published comes from full",
-    "sample mnist_softmax": "mnist_softmax is a model for classification: it writes no text",
+    "sample mnist_softmax": "mnist_softmax is a model for classification: it makes nothing up",
     "predict char_rnn x.png": "char_rnn is a model for language_modeling: it tells no digits apart",
     "serve mnist_sofmax": "models: there is no 'mnist_sofmax'; did you mean 'mnist_softmax'?",
     f"serve ptb_small --port {FREE}": "no trained model in data/models/ptb_small: run",

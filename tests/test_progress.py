@@ -30,12 +30,14 @@ def drawn(width, metrics, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("LINES", "24")
     training = SimpleNamespace(name=NAME, unit="example", fit=SimpleNamespace(stop=None))
-    training.step, training.seen, training.steps, training.steps_per_epoch = 0, 0, 34_400, 344
+    training.step, training.seen, training.steps = 0, 0, 34_400
+    training.number, training.phases = 0, ["the only one"]
     with Progress() as progress:
         progress.began(training)
         for _ in range(17):
             training.step += 1000
             training.seen += 128_000
+            training.epochs = training.step / 344, 100.0
             progress.called(training, metrics)
             laps = {f"validation_{name}": value for name, value in metrics.items()}
             progress.lap(training, {"step": training.step, **laps})

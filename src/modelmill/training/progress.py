@@ -110,8 +110,7 @@ def _metrics(metrics: Row, validated: Row) -> list[Part]:
 
 
 def _epoch(training: "Training", digits: int) -> str:
-    trainer, count = training.trainer, len(training.phases)
-    done, all_of_it = (steps / trainer.train.steps for steps in (trainer.step, trainer.steps))
+    count, (done, all_of_it) = len(training.phases), training.epochs
     phase = f" of phase {training.number + 1}/{count}" if count > 1 else ""
     return f"{done:.{digits}f}/{all_of_it:.4g}{phase}"
 

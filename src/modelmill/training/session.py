@@ -91,6 +91,12 @@ class Training:
         return sum(self._lengths())
 
     @property
+    def epochs(self) -> tuple[float, float]:
+        """Passes over the data of the phase that goes on: done, and to be done."""
+        per_epoch = self.trainer.train.steps
+        return self.trainer.step / per_epoch, self.trainer.steps / per_epoch
+
+    @property
     def seen(self) -> int:
         """Predictions learnt from."""
         sizes = (phase.fit.batch_size for phase in self.phases[: self.number])
