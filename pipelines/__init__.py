@@ -40,7 +40,9 @@ def run(main: Callable[[], None]) -> None:
         while first.__context__:
             first = first.__context__
         said = f"{type(first).__name__} {' '.join(str(first).split()):.300}".strip()
-        print(f"error: {said}: out of memory, or `make setup` was not complete", file=sys.stderr)
+        absent = isinstance(first, ModuleNotFoundError)
+        why = "run `make setup`" if absent else "out of memory, or `make setup` was not complete"
+        print(f"error: {said}: {why}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         print(f"interrupted: {str(stop) or NOTHING_LEFT}", file=sys.stderr)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from modelmill.files import write_json, write_text
+from modelmill.files import write_text
 from modelmill.params import load
 
 DOCUMENT, SCHEMAS = Path("docs/configuration.md"), Path("conf/schema")
@@ -30,6 +30,6 @@ def main() -> None:
 
         write_text(DOCUMENT, keys.document())
         for name, schema in editors.schemas().items():
-            write_json(SCHEMAS / f"{name}.json", schema)
+            write_text(SCHEMAS / f"{name}.json", editors.text(schema))
     else:
         print(keys.explain(load(), arguments.path))

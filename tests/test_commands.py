@@ -192,6 +192,10 @@ def fails(error):
         (fails(ImportError("libx.so: failed to map segment")), "ImportError libx.so: failed to"),
         (fails(MemoryError()), "MemoryError: out of memory"),
         (
+            fails(ModuleNotFoundError("No module named 'x'")),
+            "No module named 'x': run `make setup`",
+        ),
+        (
             partial(np.ones(10**6).tofile, "/dev/full"),
             "could not be written whole, as on a full disk",
         ),

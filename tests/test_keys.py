@@ -1,5 +1,6 @@
 """Every key is explained, from one source: to a person, in docs/configuration.md, to editors."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from jsonschema import Draft202012Validator
 
 from modelmill import editors, keys, params
 from modelmill.errors import ModelmillError
-from modelmill.files import json_text
 from modelmill.parts import part, parts
 from modelmill.plain_yaml import read_yaml, yaml_data
 from modelmill.schema import about, meanings
@@ -107,8 +107,9 @@ def schema_of(path):
 
 def test_the_files_for_editors_are_what_the_code_says(schemas):
     written = {path.stem: path.read_text() for path in (ROOT / "conf/schema").glob("*.json")}
-    expected = {name: json_text(schema) for name, schema in schemas.items()}
+    expected = {name: editors.text(schema) for name, schema in schemas.items()}
     assert written == expected, "run `modelmill keys --write`"
+    assert {name: json.loads(text) for name, text in written.items()} == schemas
 
 
 def test_editors_find_nothing_wrong_with_conf(schemas):

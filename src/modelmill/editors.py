@@ -4,6 +4,8 @@ What a file leaves out may come from another one, by `defaults:`, so it is not m
 `modelmill compose`.
 """
 
+import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -48,6 +50,18 @@ def schemas() -> dict[str, Schema]:
         "model": _schema(Model, "Model"),
         "sweep": Sweep.model_json_schema(),
     }
+
+
+def text(schema: Schema) -> str:
+    """A schema as it is written: a line for each block, so that a change of one is seen as such."""
+    entries = {key: json.dumps(value) for key, value in schema.items()}
+    entries["$defs"] = _lines({key: json.dumps(value) for key, value in schema["$defs"].items()})
+    return _lines(entries) + "\n"
+
+
+def _lines(entries: Mapping[str, str]) -> str:
+    """An object of JSON, of entries that are JSON already."""
+    return "{\n" + ",\n".join(f'"{key}": {value}' for key, value in entries.items()) + "\n}"
 
 
 def _schema(root: type[BaseModel], *blocks: str) -> Schema:
