@@ -78,7 +78,7 @@ def batches(data: "Processed", split: str, fit: Fit, seed: int) -> Batches:
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
     import tensorflow as tf
 
-    from modelmill.training.divergence import contrast
+    from modelmill.training.contrastive import contrast
 
     rbm, x = model.layers[-1], batch["x"]
     gradients = contrast(rbm, x, rbm.gibbs(x, fit.gibbs_steps))

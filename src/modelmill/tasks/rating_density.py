@@ -88,7 +88,7 @@ def batches(data: "Processed", split: str, fit: Fit, seed: int) -> Batches:
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
     import tensorflow as tf
 
-    from modelmill.training.divergence import contrast
+    from modelmill.training.contrastive import contrast
 
     steps = fit.gibbs_steps + batch["epoch"][0] // fit.grow_every
     gradients, scores = [], []
