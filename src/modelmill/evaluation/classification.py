@@ -126,7 +126,9 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
     elif filters is not None:
         parts, which = [_strongest(filters)], "the first layer looks"
         if job.card.settings["fit"]["pretrain"]:
-            parts, which = list(map(_strongest, insights.layer_filters(model))), "the layers look"
+            layers = enumerate(map(_strongest, insights.layer_filters(model)), start=1)
+            parts = [(f"layer {number}: {heading}", shown) for number, (heading, shown) in layers]
+            which = "the layers look"
         title = f"{job.name}: what {which} for"
         images.mosaics(parts, title, job.figures / "filters.png", signed=True)
     if maps := insights.feature_maps(model, digits[0]):

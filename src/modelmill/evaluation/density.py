@@ -26,7 +26,7 @@ SHOWN = 10
 FILTERS = 100
 BATCH = 500
 WALKED = 1000  # steps that chains take to be the model's own
-EPOCHS, RATE = 30, 0.03  # of the softmax on the features
+EPOCHS, RATE = 30, 0.01  # of the softmax on the features
 
 
 class Sample(Section):
