@@ -30,7 +30,13 @@ EPOCHS, RATE = 30, 0.01  # of the softmax on the features
 
 
 class Sample(Section):
-    """How many examples to begin at, and how many steps of Gibbs sampling to take from each."""
+    """How many examples to begin at, and how many steps of Gibbs sampling to take from each.
+
+    Attributes:
+        count: how many pictures, each begun at a training example.
+        steps: of Gibbs sampling that lead away from it.
+        seed: of the draws.
+    """
 
     count: Annotated[int, Field(ge=1, le=1000)]
     steps: Annotated[int, Field(ge=1, le=1_000_000)]
