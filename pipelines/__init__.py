@@ -2,11 +2,17 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from modelmill.errors import ModelmillError
+
+# Python imports this first, and then would run a file of functions: nothing, without a word.
+asked = re.search(r"-m ?pipelines\.(\w+)", " ".join(sys.orig_argv))
+if asked and sys.argv[0] == "-m":
+    sys.exit(f"error: run it as `modelmill {asked[1]}`")
 
 NOTHING_LEFT = "nothing half-written was left behind"
 called_from = Path()  # the user's folder, below the repository's root, in which commands run
