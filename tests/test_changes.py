@@ -103,7 +103,7 @@ def test_a_new_model_of_a_new_architecture_is_two_files_and_a_line(seed, tmp_pat
     models, conf = clone.path / "src/modelmill/models", clone.path / "conf/model"
     code = (models / "linear.py").read_text()
     (models / "scaled.py").write_text(
-        code.replace("    bias: bool\n", "    bias: bool\n    scale: float\n").replace(
+        code.replace('b start."""\n', 'b start."""\n\n    scale: float\n').replace(
             "keras.Model([inputs], outputs)", "keras.Model([inputs], outputs * net.scale)"
         )
     )

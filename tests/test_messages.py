@@ -78,7 +78,12 @@ def test_a_mistake_is_answered_by_what_to_do(answers, mistake):
 
 def test_make_names_what_is_missing_before_it_prepares_anything():
     for wrong in ([], ["NAME=mnist_mlp_rates"]):
-        found = subprocess.run(["make", "sweep", *wrong], cwd=ROOT, capture_output=True, text=True)
+        found = subprocess.run(
+            ["make", "--no-print-directory", "sweep", *wrong],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert (found.returncode, found.stdout) == (2, "")
         assert "make sweep NAME=..., one of char_rnn_cell mnist_cnn" in found.stderr
     planned = ["make", "-n", "bench", "ONLY=nope"]
