@@ -1,11 +1,17 @@
 """Evaluating ratings predicted by Boltzmann machines: as any, and, of two, what each is worth."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from modelmill.evaluation import Job
 from modelmill.evaluation.measures import rated
 from modelmill.evaluation.measures.ranking import rating_errors
 from modelmill.evaluation.measures.rated import METRICS, Eval
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["METRICS", "Eval", "evaluate"]
 ROWS = ("item", "user")
@@ -17,28 +23,28 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
 
     blend.png shows the error on validation ratings by how they are mixed, to choose from.
     """
+    from modelmill.trained import artifacts
+    from modelmill.training.evidence import evidence
+
     metrics = rated.evaluate(job, options)
     share = job.card.settings["net"]["item_share"]
     if share is None:
         return metrics
-    items, users, given = _predictions(job, "validation")
+    model, known = artifacts.restore(job.folder), evidence(job.data)
+    items, users, given = _predictions(model, known, job.data.split("validation"))
     errors = [_rmse(job, s * items + (1 - s) * users, given) for s in SHARES]
     _draw(job, np.array(errors), share)
-    items, users, given = _predictions(job, options.split)
+    items, users, given = _predictions(model, known, job.data.split(options.split))
     alone = {"rmse_of_items": _rmse(job, items, given), "rmse_of_users": _rmse(job, users, given)}
     return {**metrics, **alone}
 
 
-def _predictions(job: Job, split: str) -> list[np.ndarray]:
+def _predictions(
+    model: "keras.Model", known: np.ndarray, held_out: Mapping[str, np.ndarray]
+) -> list[np.ndarray]:
     """Those of the machine of items, those of the machine of users, and what was given."""
-    from modelmill.trained import artifacts, inference
-    from modelmill.training.evidence import evidence
+    from modelmill.trained import inference
 
-    model, known, held_out = (
-        artifacts.restore(job.folder),
-        evidence(job.data),
-        job.data.split(split),
-    )
     pairs = held_out["user"], held_out["item"]
     predicted = [inference.ratings(inference.machine(model, row), known, *pairs) for row in ROWS]
     return [*predicted, held_out["rating"]]
