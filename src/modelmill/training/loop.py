@@ -80,7 +80,7 @@ class Trainer:
         Args:
             on_call: told the metrics of each compiled call after it.
 
-        A lap is `fit.validate_every`. A row holds the step, the epoch (with a fraction), how many
+        A lap is `fit.lap`. A row holds the step, the epoch (with a fraction), how many
         examples or tokens have been learnt from, the learning rate, the lap's mean training
         metrics, and those of the validation data under names that start with ``validation_``.
 
@@ -240,7 +240,7 @@ class Trainer:
     # --- on the host -----------------------------------------------------------------------
 
     def _lap_end(self) -> int:
-        number, unit = self.fit.validate_every
+        number, unit = self.fit.lap(self.train.steps)
         if unit == "epochs":
             return min(self.lap + number * self.train.steps, self.steps)
         left = self.train.steps - self.lap % self.train.steps

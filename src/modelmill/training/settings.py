@@ -192,7 +192,7 @@ class Fit(Section):
         stop: when it ends earlier; null for never.
         batch_size: examples, or sequences, in a step.
         validate_every: a lap, after which everything is measured; one given in steps ends with
-            the epoch at the latest.
+            the epoch at the latest. Null is an epoch, or a tenth of the length if that is less.
         keep: the weights of the last lap, or of the one that was best by `keep_by`.
         keep_by: a column of the history, measured on validation data.
         snapshots: whether the weights are kept after each lap, for pictures of how they grew.
@@ -210,7 +210,7 @@ class Fit(Section):
     length: Length
     stop: Stop | None = None
     batch_size: PositiveInt
-    validate_every: Length = Duration(1, "epochs")
+    validate_every: Length | None = None
     keep: Literal["last", "best"] = "last"
     keep_by: str = "validation_loss"
     snapshots: bool = False
@@ -221,6 +221,12 @@ class Fit(Section):
     schedule: AnySchedule = ConstantRate(name="constant")
     clip_norm: PositiveFloat | None = None
     average: Probability | None = None
+
+    def lap(self, steps_per_epoch: int) -> Duration:
+        """`validate_every`, or what it is where nothing is said."""
+        tenth = max(self.length.steps(steps_per_epoch) // 10, 1)
+        default = Duration(tenth, "steps") if tenth < steps_per_epoch else Duration(1, "epochs")
+        return self.validate_every or default
 
     @model_validator(mode="after")
     def _shards_fit_batch(self) -> "Fit":
