@@ -33,19 +33,22 @@ results: setup ## publish the results of PROFILE=full: docs/results.md, README.m
 	@modelmill results --publish
 
 # pip takes PyTorch's build for processors where it finds it: it is the later version of the two.
-.venv-torch/installed:
-	$(PYTHON) -m venv .venv-torch
-	.venv-torch/bin/pip install --disable-pip-version-check --quiet --timeout 10 --retries 1 \
-	  --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0 numpy
+.venv-torch/installed: PACKAGES = --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+.venv-jax/installed: PACKAGES = jax==0.10.2 optax==0.2.8
+.venv-torch/installed .venv-jax/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --disable-pip-version-check --quiet --timeout 10 --retries 1 $(PACKAGES) numpy
 	@touch $@
 
 known-rows: setup
 	@python -m benchmarks.training --check $(if $(ONLY),--only $(ONLY))
 
-bench: known-rows .venv-torch/installed ## training speed beside others: make bench ONLY=ptb QUICK=1
+bench: known-rows ## training speed beside others: make bench ONLY=ptb QUICK=1
+	-@for peer in torch jax; do $(MAKE) --no-print-directory .venv-$$peer/installed; done
 	dvc repro preprocess
-	@python -m benchmarks.training --torch .venv-torch/bin/python \
-	  $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+	@python -m benchmarks.training $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) \
+	  $$(for peer in torch jax; do \
+	    test ! -f .venv-$$peer/installed || echo --$$peer .venv-$$peer/bin/python; done)
 
 # Before the data are prepared, which takes its time.
 no-sweep:
@@ -87,7 +90,7 @@ clean-checkpoints: ## forget where interrupted trainings stopped
 	rm -rf data/checkpoints
 
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
-	rm -rf .venv .venv-torch
+	rm -rf .venv .venv-torch .venv-jax
 	rm -rf data/raw data/processed data/models data/figures data/report data/sweeps data/checkpoints
 	rm -f data/params.checked report.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,8 +2,8 @@
 
 Every contender trains the same model of conf/ on the same data with the same batch size, in a
 process of its own that waits while another is measured: Keras' `fit`, a loop in the style of
-TensorFlow 1 and, with --torch, eager PyTorch. A complete run writes docs/results/bench.json and the
-table in docs/speed.md.
+TensorFlow 1, PyTorch with and without `torch.compile`, and JAX, where there are interpreters that
+have them. A complete run writes docs/results/bench.json and the table in docs/speed.md.
 """
 
 import argparse
@@ -39,6 +39,8 @@ TITLES = {
     "keras_fit": "Keras `fit`",
     "tf1": "TensorFlow 1 style",
     "torch": "PyTorch eager",
+    "torch_compile": "PyTorch compiled",
+    "jax": "JAX",
 }
 GEMM_STEPS, GEMM_FLOPS = 20, 2 * 2048**3
 
@@ -110,7 +112,8 @@ def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
         ModelmillError: the data set is not prepared.
     """
     row = ROWS[name]
-    model = Model.model_validate(models[row.model]).model_dump(mode="json")
+    typed = Model.model_validate(models[row.model]).typed(row.model, "conf")
+    model = typed.model_dump(mode="json")
     model["fit"] |= {
         "batch_size": row.batch_size,
         "length": "1000000 steps",
@@ -178,7 +181,7 @@ def measured(
 ) -> dict[str, Any]:
     """A row of the report: medians and ranges of all contenders, and of a matrix product."""
     fit = told["model"]["fit"]
-    work = dict.fromkeys(pythons, fit["batch_size"] * (fit["num_steps"] or 1))
+    work = dict.fromkeys(pythons, fit["batch_size"] * fit.get("num_steps", 1))
     work["gemm"] = GEMM_FLOPS / 1e9
     rates: dict[str, list[float]] = {who: [] for who in work}
     first, steps = {}, {}
@@ -263,13 +266,18 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="two short rounds; nothing is written")
     parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
+    parser.add_argument("--jax", metavar="PYTHON", help="an interpreter that has JAX and optax")
     parser.add_argument("--check", action="store_true", help="only see whether the rows are known")
     arguments = parser.parse_args()
     if arguments.check:
         return
     pythons = dict.fromkeys(("modelmill", "keras_fit", "tf1"), sys.executable)
     if arguments.torch:
-        pythons["torch"] = arguments.torch
+        pythons |= dict.fromkeys(("torch", "torch_compile"), arguments.torch)
+    if arguments.jax:
+        pythons["jax"] = arguments.jax
+    for who in TITLES.keys() - pythons.keys():
+        print(f"{TITLES[who]} is left out: it is not installed", file=sys.stderr)
     length = Length(2, 1.0) if arguments.quick else Length(5, 5.0)
     models = yaml_data(compose(["profile=full"]))["models"]
     told = {name: workload(name, models) for name in arguments.only}
@@ -280,7 +288,7 @@ def main() -> None:
             rows[name] = measured(name, told[name], pythons, length, bar)
     lines = table(rows)
     print("\n".join(lines))
-    if arguments.quick or list(rows) != list(ROWS) or not arguments.torch:
+    if arguments.quick or list(rows) != list(ROWS) or list(pythons) != list(TITLES):
         return
     gemm = statistics.median(row["gemm_gflops"] for row in rows.values())
     report = {"machine": machine(), "gemm_gflops": gemm, "rounds": length.rounds, "rows": rows}

@@ -1,6 +1,7 @@
 """The speed table: what it counts, and what it says of numbers known by hand."""
 
 import json
+import sys
 
 import pytest
 from conftest import ROOT
@@ -72,3 +73,15 @@ def test_the_time_of_a_run_is_divided_among_its_stages():
     seconds, numbers = whole_run.by_kind(lines)
     assert seconds == {"between stages": 2 + 1 + 0.5 + 0.5, "download": 3, "train": 3 + 10}
     assert numbers == {"between stages": 0, "download": 1, "train": 2}
+
+
+@pytest.mark.long
+def test_a_row_is_measured_beside_others(seed, tmp_path):
+    clone = seed.copied(tmp_path / "clone")
+    clone.repro("preprocess@mnist")
+    command = (sys.executable, "-m", "benchmarks.training", "--only", "softmax", "--quick")
+    printed = clone.run(*command)
+    assert "| softmax, examples/s |" in printed
+    assert "Keras `fit`" in printed
+    assert "JAX is left out: it is not installed" in printed
+    assert not clone.git("status", "--short", "docs")

@@ -1,5 +1,6 @@
 """PyTorch, eager: the modules it has and the loop of its tutorials, the data kept as tensors."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -69,10 +70,12 @@ def optimizer(fit: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:
             return torch.optim.Adam(model.parameters(), fit["learning_rate"])
 
 
-def prepare(workload: dict[str, Any]) -> Train:
+def prepare(
+    workload: dict[str, Any], wrap: Callable[[nn.Module], nn.Module] = lambda model: model
+) -> Train:
     fit = workload["model"]["fit"]
     model = build(workload["model"]["arch"], workload["model"]["net"], workload["outputs"])
-    update = optimizer(fit, model)
+    update, model = optimizer(fit, model), wrap(model)
     loss_of = nn.CrossEntropyLoss()
 
     def step(logits: torch.Tensor, targets: torch.Tensor) -> float:
