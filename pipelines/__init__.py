@@ -36,7 +36,8 @@ def run(main: Callable[[], None]) -> None:
     except BrokenPipeError:  # of `modelmill results | head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # a disk that is full, a folder that may not be written
-        said = " ".join(str(error).split())
+        named = error.filename and error.strerror
+        said = f"{error.filename}: {error.strerror}" if named else " ".join(str(error).split())
         if "requested and" in said:  # by NumPy, which does not pass on why
             said = f"a file could not be written whole, as on a full disk: {said}"
         print(f"error: {said}", file=sys.stderr)
