@@ -20,9 +20,9 @@ setup: .venv/installed ## make .venv and install the locked requirements
 	pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
+repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full JOBS=4
 	modelmill compose profile=$(PROFILE)
-	dvc repro
+	modelmill repro $(if $(JOBS),--jobs $(JOBS))
 	@modelmill results
 
 report: setup ## open a page of all there is now: report.html

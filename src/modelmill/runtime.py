@@ -86,7 +86,7 @@ def start(
     # Whatever ~/.keras/keras.json says.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
-    cores = cores or _cores()
+    cores = cores or available_cores()
     tf.config.threading.set_inter_op_parallelism_threads(min(shards or 1, cores))
     tf.config.threading.set_intra_op_parallelism_threads(_threads(shards, cores))
     if precision == "bfloat16":
@@ -114,7 +114,7 @@ def _threads(shards: int | None, cores: int) -> int:
     return 1 if shards == 1 else max(1, cores // shards)
 
 
-def _cores() -> int:
+def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
