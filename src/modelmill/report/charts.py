@@ -88,7 +88,8 @@ def _specification(
     series = _series(history, name)
     shown = history[["epoch", *series.values()]].set_axis(["epoch", *series], axis=1)
     values = shown[list(series)].to_numpy()
-    wide = 0 < values.min() < values.max() / 30
+    lowest = min([values.min(), *band.get("low", [])])
+    wide = 0 < lowest < values.max() / 30
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=False)
 
     nearest = alt.selection_point(
