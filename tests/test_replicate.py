@@ -10,7 +10,9 @@ from test_commands import ask
 from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, write_json
+from modelmill.plain_yaml import read_yaml
 from modelmill.sweeps import replicates
+from modelmill.tracking import store
 
 MODEL = "movielens_mf"
 FOLDS = "datasets.movielens.options.fold=1,2"
@@ -83,7 +85,7 @@ def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, caps
 
 
 @pytest.mark.usefixtures("here")
-def test_the_pipelines_own_run_is_taken_over(house, monkeypatch):
+def test_the_pipelines_own_run_is_taken_over_whatever_mlflow_does(house, monkeypatch, capsys):
     house.call("train", MODEL)
     house.call("evaluate", MODEL)
     made, make = [], replicates.make
@@ -92,8 +94,13 @@ def test_the_pipelines_own_run_is_taken_over(house, monkeypatch):
         made.append(value)
         return make(base, name, key, value, *rest)
 
+    def refuses():
+        raise ModelmillError("no answer")
+
     monkeypatch.setattr(replicates, "make", noted)
+    monkeypatch.setattr(store, "connect", refuses)
     house.call("replicate", MODEL, "--over", FOLDS)
+    assert "MLflow: ModelmillError: no answer; the same command" in capsys.readouterr().err
     assert made == [2]
     found = written(house, "folds.json")
     assert found["over"] == FOLDS.partition("=")[0]
@@ -118,10 +125,11 @@ def test_a_seed_that_was_broken_off_goes_on_from_its_checkpoint(house, monkeypat
 
     monkeypatch.setattr(Training, "run", noted)
     monkeypatch.setattr(Checkpoints, "lap", interrupted)
-    with pytest.raises(KeyboardInterrupt, match="1 of 2 replicates are kept; the same command"):
-        house.call("replicate", MODEL, "--seeds", "2")
-    assert not (house.path / "docs/results").exists()
-    house.call("replicate", MODEL, "--seeds", "2")
+    base = read_yaml(house.path / "params.yaml")
+    with house.here(), replicates.planned(base, [MODEL], "seed", [1, 2]) as planned:
+        with pytest.raises(KeyboardInterrupt, match="1 of 2 replicates are kept; the same command"):
+            replicates.run(base, planned)
+        replicates.run(base, planned)
     (one, zero), (two, start), (again, step) = begun
     assert (one, two, again, zero, start) == (1, 2, 2, 0, 0)
     assert step > 0
