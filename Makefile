@@ -4,8 +4,8 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench sweep test fuzz reliability check audit ui sync \
-  clean-checkpoints clean lock known-rows no-sweep
+.PHONY: help setup repro report results bench sweep replicate test fuzz reliability check \
+  audit ui sync clean-checkpoints clean lock known-rows no-sweep no-model
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,6 +58,14 @@ no-sweep:
 sweep: $(if $(wildcard conf/sweep/$(NAME).yaml),,no-sweep) setup ## search hyperparameters: make sweep NAME=mnist_mlp_rate ARGS=--resume
 	dvc repro preprocess
 	@modelmill sweep $(NAME) $(ARGS)
+
+no-model:
+	@echo "error: make replicate NAME=... SEEDS=5, the name being one or more of" \
+	  $(basename $(notdir $(wildcard conf/model/*.yaml))) >&2; exit 2
+
+replicate: $(if $(filter-out $(basename $(notdir $(wildcard conf/model/*.yaml))),$(or $(NAME),none)),no-model) setup ## figures over seeds: make replicate NAME=mnist_deep_mlp SEEDS=5
+	dvc repro preprocess
+	@modelmill replicate $(NAME) --seeds $(or $(SEEDS),5)
 
 test: setup ## the whole test suite; LONG=--long: also what takes minutes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(LONG)

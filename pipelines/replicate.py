@@ -1,13 +1,15 @@
-"""Trains and evaluates models over values of a key: folds, seeds.
+"""Trains and evaluates models over seeds, or folds of their data.
 
+modelmill replicate mnist_deep_mlp mnist_cnn --seeds 5
 modelmill replicate movielens_mf --over datasets.movielens.options.fold=1,2,3,4,5
 """
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from modelmill.errors import ModelmillError
-from modelmill.files import write_json
 from modelmill.plain_yaml import read_yaml, yaml_data
 
 
@@ -16,30 +18,51 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="What has been trained is kept in data/replicates: a command that was stopped goes "
-        "on when it is given again.",
+        "on when it is given again. Means and intervals are written to docs/results.",
     )
     known.add_argument("models", nargs="+", metavar="model", help="a key of `models`")
-    known.add_argument("--over", required=True, metavar="KEY=A,B,...", help="of params.yaml")
-    known.add_argument("--out", type=Path, metavar="FILE", help="write the numbers as JSON, too")
+    values = known.add_mutually_exclusive_group(required=True)
+    values.add_argument(
+        "--seeds", type=int, metavar="N", help="that many, from that of params.yaml on"
+    )
+    values.add_argument("--over", metavar="KEY=A,B,...", help="of the options of a data set")
     return known
 
 
 def main() -> None:
     arguments = parser().parse_args()
+    names = [*dict.fromkeys(arguments.models)]
+    base = read_yaml(Path("params.yaml"))
+    key, values = _values(arguments, base)
+
+    from modelmill.sweeps import replicates, state
+
+    replicates.check(base, names, key, values)
+    with ExitStack() as stack:
+        stack.enter_context(state.alone(replicates.FOLDER / key))
+        planned = stack.enter_context(replicates.planned(base, names, key, values))
+        records = replicates.run(base, planned)
+    made = list(zip(planned, records, strict=True))
+
+    from modelmill.sweeps import spread
+
+    for name in names:
+        of_model = [(each, record) for each, record in made if each.name == name]
+        print(spread.plain(of_model))
+        print(f"{spread.publish(of_model)}: {name}")
+
+
+def _values(arguments: argparse.Namespace, base: dict[str, Any]) -> tuple[str, list[Any]]:
+    """The key, and two or more values."""
+    if arguments.seeds is not None:
+        if arguments.seeds < 2:
+            raise ModelmillError(f"--seeds {arguments.seeds}: two at least have a spread")
+        first = base["seed"]
+        return "seed", [*range(first, first + arguments.seeds)]
     key, _, text = arguments.over.partition("=")
     values = [yaml_data(value) for value in text.split(",") if value.strip()]
-    if not values or len(set(map(str, values))) < len(values):
-        raise ModelmillError(f"--over {arguments.over}: expected KEY=A,B,..., no value twice")
-    base = read_yaml(Path("params.yaml"))
-
-    from modelmill.sweeps import replicates
-
-    replicates.check(base, arguments.models, key, values)
-    found = {
-        name: [replicates.replicate(base, name, key, value) for value in values]
-        for name in arguments.models
-    }
-    print(replicates.table(found, values))
-    if arguments.out:
-        content = {"over": key, "values": values, "profile": base["profile"], "metrics": found}
-        write_json(arguments.out, content)
+    if len(values) < 2 or len(set(map(str, values))) < len(values):
+        raise ModelmillError(
+            f"--over {arguments.over}: expected KEY=A,B,..., two values at least, none twice"
+        )
+    return key, values

@@ -38,7 +38,7 @@ def main() -> None:
     from modelmill.report import table
 
     if not arguments.publish:
-        print(table.plain(table.collect(params, Path("data"), lambda card: None)))
+        print(table.plain(table.collect(params, Path(), lambda card: None)))
         return
     if params.profile != "full":
         raise ModelmillError(
@@ -55,7 +55,7 @@ def main() -> None:
     def seconds(card: Card) -> float | None:
         return runs.train_seconds(client, card)
 
-    found = table.collect(params, Path("data"), seconds)
+    found = table.collect(params, Path(), seconds)
     print(table.plain(found))
     report = table.report(found, repository.commit())
     page = table.insert(PAGE.read_text(encoding="utf-8"), "results", table.markdown(report))

@@ -26,24 +26,18 @@ def main() -> None:
     models, checkpoints_of_all = Path("data/models"), repository.root() / CHECKPOINTS
     require_writable(models, checkpoints_of_all)
 
-    from modelmill import runtime
     from modelmill.datasets import processed
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
+    from modelmill.trained.training import begin
 
     data = processed.load(Path("data/processed", entry.dataset))
-    settings, spec = params.training(name), entry.spec(name, data.meta)
+    spec = entry.spec(name, data.meta)
     with Recorder() as recorder:
-        runtime.start(params.seed, entry.fit.shards, precision=entry.fit.precision)
-        from modelmill.training.checkpoints import Checkpoints
+        training, card, checkpoints = begin(params, name, spec, data, checkpoints_of_all)
         from modelmill.training.progress import Progress
-        from modelmill.training.session import Training
 
-        training = Training(name, entry, spec, data, params.seed)
-        card = artifacts.card(settings, spec, data.digest, training.model)
         recorder.start(card, params.profile, entry.about)
-        checkpoints = Checkpoints(checkpoints_of_all / name / card.continued)
-        training.resume(checkpoints.newest())
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)
         _require_unchanged(params.seed, name, entry)

@@ -99,7 +99,7 @@ def _lay(files, folder):
 
 
 def _collect(everything):
-    return table.collect(everything, Path("data"), lambda card: None)
+    return table.collect(everything, Path(), lambda card: None)
 
 
 def _without(path, *keys):

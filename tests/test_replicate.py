@@ -1,78 +1,202 @@
-"""A model over values of a key: trained as the stages do, kept, and told apart."""
+"""Models over seeds and folds: made as the stages do, kept, taken up, and told together."""
 
-import json
-import multiprocessing
-from contextlib import contextmanager
-from types import SimpleNamespace
+import signal
 
 import pytest
 from clone import ROOT, Clone
+from conftest import until
 from test_commands import ask
 
+from modelmill import repository
+from modelmill.errors import ModelmillError
+from modelmill.files import read_json, write_json
+from modelmill.plain_yaml import read_yaml
+from modelmill.sweeps import replicates
+from modelmill.tracking import store
+
+MODEL = "movielens_mf"
 FOLDS = "datasets.movielens.options.fold=1,2"
 
 
 @pytest.fixture
 def here(monkeypatch, in_process):
-    """What would run in a process of its own runs in this one."""
+    """What workers of Ray would make is made in this process."""
 
-    @contextmanager
-    def pool(count):
-        yield SimpleNamespace(apply=lambda function, given: function(*given))
+    def make_all(base, missing):
+        kept = repository.root() / replicates.CHECKPOINTS
+        for each in missing:
+            data = replicates.files(each.data.folder)
+            each.keep(replicates.make(base, each.name, each.key, each.value, data, kept))
 
-    monkeypatch.setattr(multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=pool))
+    monkeypatch.setattr(replicates, "make_all", make_all)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def prepared(tmp_path_factory):
     house = Clone(tmp_path_factory.mktemp("house"))
     (house.path / "conf").symlink_to(ROOT / "conf")
-    house.compose("profile=smoke", "model=[movielens_mf]", "dataset=[movielens]")
+    house.compose("profile=smoke", f"model=[{MODEL}]", "dataset=[movielens]")
     house.call("download", "movielens")
     house.call("preprocess", "movielens")
     return house
 
 
+@pytest.fixture
+def house(prepared, tmp_path):
+    return prepared.copied(tmp_path / "house")
+
+
+def metrics(clone, model=MODEL):
+    return read_json(clone.path / f"data/metrics/{model}.json")
+
+
+def written(clone, file, model=MODEL):
+    return read_json(clone.path / "docs/results" / file)["models"][model]
+
+
 @pytest.mark.usefixtures("here")
-def test_a_fold_is_trained_and_evaluated_as_the_stages_do(house, capsys, monkeypatch):
-    house.call("train", "movielens_mf")
-    house.call("evaluate", "movielens_mf")
-    metrics = json.loads((house.path / "data/metrics/movielens_mf.json").read_text())
-    before = house.digests("data/models", "data/processed", "data/metrics")
-    out = house.path / "folds.json"
-    house.call("replicate", "movielens_mf", "--over", FOLDS, "--out", str(out))
-    found = json.loads(out.read_text())
-    one, two = found["metrics"]["movielens_mf"]
-    assert one == {name: metrics[name] for name in one}
-    assert two["rmse"] != one["rmse"]
-    assert (found["values"], found["profile"]) == ([1, 2], "smoke")
-    assert house.digests("data/models", "data/processed", "data/metrics") == before
+def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, capsys, monkeypatch):
+    house.call("replicate", MODEL, "--seeds", "2")
+    found = written(house, "seeds.json")
+    assert found["values"]["1"] != found["values"]["2"]
     printed = capsys.readouterr().out
-    mean = (one["rmse"] + two["rmse"]) / 2
-    row = f"movielens_mf rmse {one['rmse']:.4f} {two['rmse']:.4f} {mean:.4f}"
-    assert row in " ".join(printed.split())
+    house.call("train", MODEL)
+    house.call("evaluate", MODEL)
+    before = house.digests("data/models", "data/processed", "data/metrics")
+    assert found["values"]["1"] == metrics(house)["rmse"]
 
-    from modelmill.training import session
-
-    monkeypatch.setattr(session, "Training", None)  # nothing is trained twice
-    house.call("replicate", "movielens_mf", "--over", FOLDS)
+    monkeypatch.setattr(replicates, "make", None)
+    house.call("replicate", MODEL, "--seeds", "2")  # every metric of both is the same, or refused
     assert capsys.readouterr().out == printed
+    assert written(house, "seeds.json") == found
+    assert house.digests("data/models", "data/processed", "data/metrics") == before
+
+    runs = [run for run in house.runs() if "replicates" in run["tags"]]
+    nested = [run for run in runs if "mlflow.parentRunId" in run["tags"]]
+    assert (len(runs), len(nested)) == (3, 2)
+    assert {run["status"] for run in runs} == {"FINISHED"}
+    assert {run["params"]["seed"]: run["metrics"]["test_rmse"] for run in nested} == found["values"]
+
+    for path in (house.path / "data/replicates" / MODEL).glob("*.json"):
+        record = read_json(path)
+        write_json(path, record | {"metrics": record["metrics"] | {"rmse": 0.5}})
+    with pytest.raises(ModelmillError, match=r"movielens_mf, seed 1: rmse 0\.5 in data/replicates"):
+        house.call("replicate", MODEL, "--seeds", "2")
 
 
-def test_what_cannot_be_replicated_is_named(house):
+@pytest.mark.usefixtures("here")
+def test_the_pipelines_own_run_is_taken_over_whatever_mlflow_does(house, monkeypatch, capsys):
+    house.call("train", MODEL)
+    house.call("evaluate", MODEL)
+    made, make = [], replicates.make
+
+    def noted(base, name, key, value, *rest):
+        made.append(value)
+        return make(base, name, key, value, *rest)
+
+    def refuses():
+        raise ModelmillError("no answer")
+
+    monkeypatch.setattr(replicates, "make", noted)
+    monkeypatch.setattr(store, "connect", refuses)
+    house.call("replicate", MODEL, "--over", FOLDS)
+    assert "MLflow: ModelmillError: no answer; the same command" in capsys.readouterr().err
+    assert made == [2]
+    found = written(house, "folds.json")
+    assert found["over"] == FOLDS.partition("=")[0]
+    assert found["values"]["1"] == metrics(house)["rmse"] != found["values"]["2"]
+    assert not (house.path / "docs/results/seeds.json").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_seed_that_was_broken_off_goes_on_from_its_checkpoint(house, monkeypatch):
+    from modelmill.training.checkpoints import Checkpoints
+    from modelmill.training.session import Training
+
+    begun, run, lap = [], Training.run, Checkpoints.lap
+
+    def noted(training, *observers):
+        begun.append((training.seed, training.step))
+        run(training, *observers)
+
+    def interrupted(checkpoints, training, row):
+        checkpoints.interrupted = training.seed == 2 and len(begun) == 2
+        lap(checkpoints, training, row)
+
+    monkeypatch.setattr(Training, "run", noted)
+    monkeypatch.setattr(Checkpoints, "lap", interrupted)
+    base = read_yaml(house.path / "params.yaml")
+    with house.here(), replicates.planned(base, [MODEL], "seed", [1, 2]) as planned:
+        with pytest.raises(KeyboardInterrupt, match="1 of 2 replicates are kept; the same command"):
+            replicates.run(base, planned)
+        replicates.run(base, planned)
+    (one, zero), (two, start), (again, step) = begun
+    assert (one, two, again, zero, start) == (1, 2, 2, 0, 0)
+    assert step > 0
+    assert not list((house.path / "data/checkpoints").rglob("*.checkpoint"))
+
+
+def test_what_cannot_be_replicated_is_named(prepared):
     def question(*given):
-        return (house.path, "replicate", "movielens_mf", "--over", *given)
+        return (prepared.path, "replicate", MODEL, *given)
 
     questions = {
-        question("datasets.movielens.options.fld=1"): "no such key: no fld",
-        question("datasets.movielens.options=1"): "a block of keys: stars, folds, fold",
-        question("datasets.movielens.options.fold=1,6"): "fold (6) is none of 5 folds",
-        question("seed=1,1"): "expected KEY=A,B,..., no value twice",
-        question("seed"): "expected KEY=A,B,...",
-        (house.path, "replicate", "movielens", "--over", "seed=1"): "did you mean 'movielens_mf'",
+        question("--over", "datasets.movielens.options.fld=1,2"): "no such key: no fld",
+        question("--over", "datasets.movielens.options=1,2"): "a block of keys: stars, folds, fold",
+        question("--over", "datasets.movielens.options.fold=1,6"): "fold (6) is none of 5 folds",
+        question("--over", f"models.{MODEL}.fit.batch_size=1,2"): "compared by `modelmill sweep`",
+        question("--over", "seed=1,1"): "two values at least, none twice",
+        question("--over", "seed"): "expected KEY=A,B,...",
+        question("--seeds", "1"): "two at least have a spread",
+        (prepared.path, "replicate", "movielens", "--seeds", "2"): "did you mean 'movielens_mf'",
     }
     for (asked, said), answer in zip(questions.items(), ask(*questions), strict=True):
         assert answer.code == 2, asked
         assert said in answer.err
         assert answer.err.count("\n") == 1
         assert answer.imported == []
+
+
+# --- in workers of Ray -----------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.fault("Ctrl-C and SIGKILL of replicates", "no finished seed is repeated; as if alone")
+def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
+    clone = seed.copied(tmp_path)
+    model, command = "mnist_softmax", ["modelmill", "replicate", "mnist_softmax", "--seeds", "4"]
+    often = "SECONDS, SECONDS_AT_LAP = 0.0, 0.0"
+    clone.edit(
+        "src/modelmill/training/checkpoints.py", "SECONDS, SECONDS_AT_LAP = 30.0, 5.0", often
+    )
+    clone.edit(f"conf/model/{model}.yaml", "smoke: 20 steps", "smoke: 20000 steps")
+    clone.compose("profile=smoke")
+
+    def kept():
+        return clone.digests(f"data/replicates/{model}")
+
+    def checkpoints():
+        return list((clone.path / "data/checkpoints").rglob("*.checkpoint"))
+
+    process = clone.started(*command)
+    until(checkpoints, process)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate()
+    assert process.returncode == 130
+    assert printed.splitlines()[-1].startswith("interrupted: 0 of 4 replicates are kept; the same")
+    assert checkpoints()
+
+    process = clone.started(*command)
+    until(kept, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = kept()
+
+    printed = clone.run(*command)
+    assert before.items() <= kept().items()
+    assert f"{4 - len(before)}/{4 - len(before)}: {model}, seed" in printed
+    assert not checkpoints()
+    clone.run("modelmill", "train", model)
+    clone.run("modelmill", "evaluate", model)
+    clone.run(*command)  # which compares
+    assert written(clone, "seeds.json", model)["values"]["1"] == metrics(clone, model)["accuracy"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from types import MappingProxyType
 
 import pytest
@@ -13,7 +14,7 @@ from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.models import Input, Spec
 from modelmill.parts import part
-from modelmill.report import table
+from modelmill.report import seeds, table
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
@@ -26,9 +27,9 @@ def everything():
 @pytest.fixture
 def evaluated(everything, tmp_path):
     """Writes what training and evaluating a model leave, with some settings changed."""
-
+    root = tmp_path / "data"
     for name in everything.datasets:
-        folder = tmp_path / "processed" / name
+        folder = root / "processed" / name
         folder.mkdir(parents=True)
         (folder / processed.META).write_text('{"digest": "d", "arrays": {}, "splits": {}}')
 
@@ -38,7 +39,7 @@ def evaluated(everything, tmp_path):
         keys = {"dataset", "task", "arch", "net", "fit"}
         settings = {"model": name, "seed": everything.seed}
         settings |= everything.models[name].model_dump(include=keys) | changes
-        model, figures = tmp_path / "models" / name, tmp_path / "figures" / name
+        model, figures = root / "models" / name, root / "figures" / name
         model.mkdir(parents=True)
         figures.mkdir(parents=True)
         arch = part("models", everything.models[name].arch, name)
@@ -51,7 +52,7 @@ def evaluated(everything, tmp_path):
         )
         options = everything.models[name].eval.model_dump() | evaluated_with
         artifacts.save_evaluation(figures, card, options, metrics)
-        write_json(tmp_path / "metrics" / f"{name}.json", metrics)
+        write_json(root / "metrics" / f"{name}.json", metrics)
 
     return write
 
@@ -89,7 +90,7 @@ def test_metrics_and_figures_of_different_evaluations_are_no_result(
     everything, evaluated, tmp_path
 ):
     evaluated("mnist_softmax", {"accuracy": 0.9123})
-    write_json(tmp_path / "metrics/mnist_softmax.json", {"accuracy": 0.95})
+    write_json(tmp_path / "data/metrics/mnist_softmax.json", {"accuracy": 0.95})
     assert collect(everything, tmp_path)["mnist_softmax"]["value"] is None
 
 
@@ -107,31 +108,88 @@ def test_a_row_a_model_with_goal_and_verdict(everything, evaluated, tmp_path):
         "1.2 min",
         "test accuracy",
         "0.9100",
+        "",
         "≥ 0.9100",
-        "pass",
+        "one run",
         "0.9200 (Deep Learning with TensorFlow)",
     ]
     shown = {name: (row["ours"], row["goal"], row[""]) for name, row in rows.items()}
-    assert shown["ptb_small"] == ("120.00", "≤ 115.90", "short")
+    assert shown["ptb_small"] == ("120.00", "≤ 115.90", "one run")
     assert shown["iris_logistic"] == ("0.9000", "", "")
-    assert shown["mnist_denoising_autoencoder"] == ("54,605.3", "≤ 56,300.0", "pass")
+    assert shown["mnist_denoising_autoencoder"] == ("54,605.3", "≤ 56,300.0", "one run")
     assert shown["line_gd"] == ("not run", "≤ 0.0200", "")
 
 
 def test_what_ran_in_part_is_neither_pass_nor_short(everything, evaluated, tmp_path):
     evaluated("mnist_softmax", {"accuracy": 0.95}, ran=(100, 0.1))  # of 1,000 steps
     evaluated("ptb_small", {"perplexity": 150.0}, ran=(750, 0.5))  # of 13 epochs
-    evaluated("mnist_mlp", {"accuracy": 0.95}, ran=(43000, 100.0))
+    evaluated("mnist_mlp", {"accuracy": 0.95, "examples": 10000}, ran=(43000, 100.0))
     rows = {row["model"]: row for row in table.rows(collect(everything, tmp_path))}
     shown = [rows[name][""] for name in ("mnist_softmax", "ptb_small", "mnist_mlp")]
     assert shown == ["10 % of full", "3.85 % of full", "short"]
     assert rows["ptb_small"]["goal"] == "≤ 115.90"
 
 
+def of_seeds(everything, values, **changes):
+    """What docs/results/seeds.json says of mnist_softmax."""
+    from modelmill.sweeps.spread import spread
+
+    mean, _, interval = spread(values)
+    settings = seeds.settings(everything, "mnist_softmax", "d")
+    known = {"settings": settings, "mean": mean, "interval": interval, "bands": {}}
+    known["values"] = {str(seed): value for seed, value in enumerate(values, start=1)}
+    return {"models": {"mnist_softmax": known | changes}}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.9099, 0.9101, 0.9103], "reached"),
+        ([0.9099, 0.9090, 0.9108], "on par"),
+        ([0.9089, 0.9091, 0.9093], "short"),
+    ],
+)
+def test_a_goal_is_judged_by_the_mean_over_seeds_and_its_interval(
+    values, said, everything, evaluated, tmp_path
+):
+    evaluated("mnist_softmax", {"accuracy": values[0], "examples": 10_000})
+    write_json(tmp_path / seeds.PATH, of_seeds(everything, values))
+    (row,) = table.rows({"": collect(everything, tmp_path)["mnist_softmax"]})
+    assert row[""] == said
+    assert row[table.SEEDS].endswith("(3)")
+
+
+def test_an_interval_is_students():
+    from modelmill.sweeps.spread import spread
+
+    mean, deviation, interval = spread([1.0, 2.0, 3.0, 4.0, 5.0])
+    half = 2.776445 * math.sqrt(2.5) / math.sqrt(5)  # t for 4 degrees of freedom, from a table
+    assert (mean, deviation) == pytest.approx((3.0, math.sqrt(2.5)))
+    assert interval == pytest.approx([3 - half, 3 + half])
+
+
+def test_one_run_is_judged_beyond_its_own_standard_error(everything, evaluated, tmp_path):
+    for accuracy, said in {0.9127: "one run", 0.9129: "reached", 0.9071: "short"}.items():
+        result = {"value": accuracy, "goal": 0.91, "better": "higher", "standard_error": 0.0028}
+        assert table.verdict(result) == said
+    evaluated("mnist_softmax", {"accuracy": 0.9, "examples": 10_000})
+    assert collect(everything, tmp_path)["mnist_softmax"]["standard_error"] == pytest.approx(0.003)
+
+
+def test_seeds_of_other_settings_are_not_applied_and_named(everything, evaluated, tmp_path):
+    evaluated("mnist_softmax", {"accuracy": 0.9099, "examples": 10_000})
+    values = [0.9099, 0.9101, 0.9103]
+    other = of_seeds(everything, values, settings="of another profile")
+    for known in (other, of_seeds(everything, values[1:])):  # nor those the run is none of
+        write_json(tmp_path / seeds.PATH, known)
+        (row,) = table.rows({"": collect(everything, tmp_path)["mnist_softmax"]})
+        assert (row[table.SEEDS], row[""]) == ("of other settings", "one run")
+
+
 def test_a_training_that_stopped_of_itself_is_held_against_its_goal(
     everything, evaluated, tmp_path
 ):
-    evaluated("iris_logistic", {"accuracy": 0.9}, ran=(500, 500.0))
+    evaluated("iris_logistic", {"accuracy": 0.6, "examples": 30}, ran=(500, 500.0))
     entry = everything.models["iris_logistic"]
     reference = entry.reference.model_copy(update={"goal": 0.95})
     model = entry.model_copy(update={"reference": reference})

@@ -7,12 +7,14 @@ TensorFlow is imported inside.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
+from modelmill.files import replacing_folder
+from modelmill.parts import part
 
 if TYPE_CHECKING:
     from modelmill.trained.artifacts import Card
@@ -63,3 +65,26 @@ class Job:
     @property
     def name(self) -> str:
         return self.card.settings["model"]
+
+
+def evaluate(job: Job, options: Any) -> dict[str, float]:
+    """What stage evaluate measures; the figures become the job's folder as a whole.
+
+    Args:
+        options: the model's `eval`.
+
+    Raises:
+        ModelmillError: an example or token of the split was left out.
+    """
+    from modelmill.figures import curves
+    from modelmill.trained import artifacts
+
+    evaluation = part("evaluation", job.card.settings["task"], f"models.{job.name}.task")
+    with replacing_folder(job.figures) as pictures:
+        metrics = evaluation.evaluate(replace(job, figures=pictures), options)
+        job.require_whole(options.split, metrics)
+        metrics["parameters"] = job.card.parameters
+        history = artifacts.read_history(job.folder)
+        curves.learning_curves(history, job.name, pictures / "curves.png")
+        artifacts.save_evaluation(pictures, job.card, options.model_dump(), metrics)
+    return metrics

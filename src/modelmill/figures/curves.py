@@ -1,6 +1,6 @@
 """What changes while a model trains: metrics, perplexity, fitted lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -26,6 +26,27 @@ def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
         ):
             _two_curves(axes, history.epoch, history, metric)
             axes.set(title=f"{title}: {metric}", xlabel="epoch")
+
+
+def replicates(
+    histories: Sequence[pd.DataFrame], bands: Mapping[str, pd.DataFrame], title: str, path: Path
+) -> None:
+    """The curves of several trainings of a model, in the band from the lowest to the highest.
+
+    Args:
+        histories: of each training a row per lap.
+        bands: by column of theirs, at each epoch its lowest and highest value.
+    """
+    with drawing(path, 5 * len(bands), 3.6) as figure:
+        places = np.atleast_1d(figure.subplots(1, len(bands)))
+        for (column, band), axes in zip(bands.items(), places, strict=True):
+            axes.fill_between(band.epoch, band.low, band.high, color=BLUE, alpha=0.25, linewidth=0)
+            for history in histories:
+                axes.plot(history.epoch, history[column], color=BLUE, linewidth=0.8)
+            if 0 < band.low.min() < band.high.max() / 30:
+                axes.set_yscale("log")
+            label = column.replace("_", " ")
+            axes.set(title=f"{title}: {label}", xlabel="epoch", ylabel=label)
 
 
 def pretraining(layers: Sequence[pd.DataFrame], title: str, path: Path) -> None:

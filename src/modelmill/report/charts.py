@@ -1,6 +1,8 @@
 """Learning curves as Vega-Lite charts to hover over and to zoom into."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,13 +11,17 @@ if TYPE_CHECKING:
 POINTS = 1000  # more than the pixels of a chart show nothing new
 HEIGHT = 220
 Chart = dict[str, Any]
+Bands = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-def curves(history: "pd.DataFrame", metric: str) -> list[Chart]:
+def curves(
+    history: "pd.DataFrame", metric: str, bands: Bands = MappingProxyType({})
+) -> list[Chart]:
     """The charts of a model: its loss, and `metric` where it was followed during training.
 
     Args:
         history: a row per lap, as in history.csv.
+        bands: by column of the history, `low` and `high` over some of its `epoch`s: of seeds.
 
     Returns:
         Of each chart its metric, a sentence on what it shows, and its Vega-Lite specification.
@@ -26,7 +32,7 @@ def curves(history: "pd.DataFrame", metric: str) -> list[Chart]:
         {
             "metric": name.replace("_", " "),
             "summary": _summary(history, name),
-            "spec": _specification(laps, name),
+            "spec": _specification(laps, name, bands.get(column(history, name), {})),
         }
         for name in names
     ]
@@ -70,14 +76,20 @@ def _summary(history: "pd.DataFrame", name: str) -> str:
     return f"{name.replace('_', ' ')} over {last:.3g} epochs: {', '.join(parts)}"
 
 
-def _specification(history: "pd.DataFrame", name: str) -> dict[str, Any]:
-    """Curves by epoch; a rule and the values at the pointer; a logarithmic axis over decades."""
+def _specification(
+    history: "pd.DataFrame", name: str, band: Mapping[str, Sequence[float]]
+) -> dict[str, Any]:
+    """Curves by epoch; a rule and the values at the pointer; a logarithmic axis over decades.
+
+    Behind them, where there are seeds, the band from the lowest to the highest of them.
+    """
     import altair as alt
 
     series = _series(history, name)
     shown = history[["epoch", *series.values()]].set_axis(["epoch", *series], axis=1)
     values = shown[list(series)].to_numpy()
-    wide = 0 < values.min() < values.max() / 30
+    lowest = min([values.min(), *band.get("low", [])])
+    wide = 0 < lowest < values.max() / 30
     scale = alt.Scale(type="log") if wide else alt.Scale(zero=False)
 
     nearest = alt.selection_point(
@@ -105,10 +117,24 @@ def _specification(history: "pd.DataFrame", name: str) -> dict[str, Any]:
         )
         .add_params(nearest)
     )
+    layers = [lines, rule]
+    rows = {"laps": [rounded(row) for row in shown.to_dict("records")]}
+    if band:
+        layers.insert(0, _area())
+        rows["seeds"] = [
+            dict(zip(band, point, strict=True)) for point in zip(*band.values(), strict=True)
+        ]
     named = alt.NamedData("laps")
-    chart = alt.layer(lines, rule, data=named, width="container", height=HEIGHT)
-    rows = [rounded(row) for row in shown.to_dict("records")]
-    return chart.to_dict() | {"datasets": {"laps": rows}}  # Altair would validate every row
+    chart = alt.layer(*layers, data=named, width="container", height=HEIGHT)
+    return chart.to_dict() | {"datasets": rows}  # Altair would validate every row
+
+
+def _area() -> Any:
+    """Between the lowest and the highest of the seeds."""
+    import altair as alt
+
+    area = alt.Chart(alt.NamedData("seeds")).mark_area(clip=True, opacity=0.2, color="#d55e00")
+    return area.encode(alt.X("epoch:Q"), alt.Y("low:Q"), alt.Y2("high:Q"))
 
 
 def zooming() -> Any:

@@ -13,7 +13,7 @@ from modelmill.errors import ModelmillError
 from modelmill.files import read_json, undamaged
 from modelmill.params import Params
 from modelmill.reference import number
-from modelmill.report import charts, table
+from modelmill.report import charts, seeds, table
 from modelmill.report.charts import Chart
 from modelmill.schema import Open, validate
 from modelmill.tracking.summary import flatten
@@ -94,7 +94,7 @@ class Shown:
     sample: str = ""
     history: "pd.DataFrame | None" = None
     classes: list[ClassRow] = field(default_factory=list)
-    passed: bool | None = None
+    verdict: str = ""
     problem: str = ""
 
     @property
@@ -109,7 +109,7 @@ def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) 
     out: the one file in git that has times, and part of what a page is made from.
     """
     data = root / "data"
-    found = table.collect(params, data, seconds)
+    found = table.collect(params, root, seconds)
     with undamaged(root / PUBLISHED, f"git checkout {PUBLISHED}"):
         path = root / PUBLISHED
         published = validate(Published, read_json(path), "", str(path)).models
@@ -117,7 +117,7 @@ def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) 
         same = published.get(name)
         if same and result.get("seconds", 0) is None and same.value == result["value"]:
             result["seconds"] = same.seconds
-    rows = table.rows(found)
+    rows, known = table.rows(found), seeds.read(root)
     return [
         _shown(
             Shown(
@@ -127,6 +127,7 @@ def models(params: Params, root: Path, seconds: Callable[[Card], float | None]) 
                 flatten(params.models[name].model_dump(include=SETTINGS)),
             ),
             data,
+            known[name].bands if found[name].get("seeds") else {},
         )
         for name, row in zip(found, rows, strict=True)
     ]
@@ -136,10 +137,11 @@ def _cells(about: str, result: table.Result, row: dict[str, str]) -> dict[str, C
     """The cells of the table's row, by column."""
     value, published = result["value"], result["published"]
     ratio = value / published if value is not None and published else None
+    over_seeds = "mean " + row[table.SEEDS] if result.get("seeds") else ""
     return {
         "model": Cell(row["model"], row["model"], about),
         "metric": Cell(row["metric"], row["metric"], f"{result['better']} is better"),
-        "ours": Cell(row["ours"], value),
+        "ours": Cell(row["ours"], value, over_seeds),
         "published": Cell(NONE if published is None else number(published), published),
         "ratio": Cell(NONE if ratio is None else f"{ratio:.3f}", ratio),
         "goal": Cell(row["goal"] or NONE, result["goal"], row[""]),
@@ -149,8 +151,8 @@ def _cells(about: str, result: table.Result, row: dict[str, str]) -> dict[str, C
     }
 
 
-def _shown(model: Shown, data: Path) -> Shown:
-    """The model with what its files show, if it was run."""
+def _shown(model: Shown, data: Path, bands: charts.Bands) -> Shown:
+    """The model with what its files show, if it was run, and the bands of its seeds."""
     if model.result["value"] is None:
         return replace(model, problem=model.result.get("problem", ""))
     folder, remedy = data / "figures" / model.name, f"dvc repro evaluate@{model.name}"
@@ -158,12 +160,12 @@ def _shown(model: Shown, data: Path) -> Shown:
         history = artifacts.read_history(data / "models" / model.name)
         return replace(
             model,
-            charts=charts.curves(history, model.result["metric"]),
+            charts=charts.curves(history, model.result["metric"], bands),
             figures=figures(folder, remedy),
             sample=_sample(folder / SAMPLE, remedy),
             history=history,
             classes=_classes(folder / CLASSES, remedy),
-            passed=table.reached(model.result),
+            verdict=table.verdict(model.result),
         )
     except ModelmillError as error:
         return replace(model, problem=str(error))

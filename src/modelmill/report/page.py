@@ -4,6 +4,7 @@
 inside, and its content security policy forbids the rest.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def write(path: Path, params: Params, root: Path, moment: Moment | None = None) 
         "params": params,
         "models": models,
         "groups": compare.groups(params, models),
+        "verdicts": Counter(model.verdict for model in models),
         "columns": COLUMNS,
         "all_settings": {
             model.name: {cell: model.cells[cell].text for cell in MEASURED} | model.settings

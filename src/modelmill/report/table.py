@@ -1,5 +1,6 @@
 """Every model's figure beside its goal and the published one: collected, tabulated, published."""
 
+import math
 import os
 import platform
 import re
@@ -12,32 +13,56 @@ from modelmill.errors import ModelmillError
 from modelmill.params import Model, Params
 from modelmill.parts import metrics
 from modelmill.reference import duration, number, shown_goal, shown_published
+from modelmill.report import seeds
+from modelmill.report.seeds import Seeds
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("model", "parameters", "epochs", "time", "metric", "ours", "goal", "", "published")
+SEEDS = "mean over seeds"
+COLUMNS = [
+    "model",
+    "parameters",
+    "epochs",
+    "time",
+    "metric",
+    "ours",
+    SEEDS,
+    "goal",
+    "",
+    "published",
+]
+REACHED, ON_PAR, SHORT, ONE_RUN = "reached", "on par", "short", "one run"
 
 Result = dict[str, Any]
 
 
 def collect(
-    params: Params, data: Path, seconds: Callable[[Card], float | None]
+    params: Params, root: Path, seconds: Callable[[Card], float | None]
 ) -> dict[str, Result]:
-    """The results in `data` by model; None as value where params.yaml asks for other ones.
+    """The results in `root` by model; None as value where params.yaml asks for other ones.
 
     Where a model's files are damaged, `problem` says which, and what to do about it.
 
     Args:
+        root: the folder that has data/ and docs/.
         seconds: how long the training took that a card describes, None if that is not known.
     """
-    return {name: _result(params, name, data, seconds) for name in params.models}
+    known = seeds.read(root)
+    return {
+        name: _result(params, name, root / "data", seconds, known.get(name))
+        for name in params.models
+    }
 
 
 def _result(
-    params: Params, name: str, data: Path, seconds: Callable[[Card], float | None]
+    params: Params,
+    name: str,
+    data: Path,
+    seconds: Callable[[Card], float | None],
+    known: Seeds | None,
 ) -> Result:
     model = params.models[name]
     reference = model.reference
@@ -53,13 +78,17 @@ def _result(
     if not (data / "models" / name / artifacts.CARD).exists():
         return result
     try:
-        return result | _measured(params, name, data, seconds)
+        return result | _measured(params, name, data, seconds, known)
     except ModelmillError as error:
         return result | {"problem": str(error)}
 
 
 def _measured(
-    params: Params, name: str, data: Path, seconds: Callable[[Card], float | None]
+    params: Params,
+    name: str,
+    data: Path,
+    seconds: Callable[[Card], float | None],
+    known: Seeds | None,
 ) -> Result:
     """What there is to tell of a training and its evaluation; nothing if they are other ones."""
     model = params.models[name]
@@ -71,13 +100,23 @@ def _measured(
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
         return {}
     history = artifacts.read_history(data / "models" / name)
-    return {
-        "value": evaluation["metrics"].get(model.reference.metric),
+    metric, found = model.reference.metric, evaluation["metrics"]
+    result: Result = {
+        "value": found.get(metric),
         "parameters": card.parameters,
         "epochs": float(history.epoch.iloc[-1]),
         "share": _share(model, history),
         "seconds": seconds(card),
     }
+    if metric == "accuracy" and "examples" in found:
+        result["standard_error"] = math.sqrt(
+            found[metric] * (1 - found[metric]) / found["examples"]
+        )
+    if known:
+        same = known.are_of(params, name, digest, result["value"])
+        of_them = {"count": len(known.values), "mean": known.mean, "interval": known.interval}
+        result["seeds"] = of_them if same else None  # None is of others
+    return result
 
 
 def _share(model: Model, history: "pd.DataFrame") -> float:
@@ -93,26 +132,31 @@ def _share(model: Model, history: "pd.DataFrame") -> float:
     return min(1.0, float(step) / model.train_for["full"].steps(steps_per_epoch))
 
 
-def reached(result: Result) -> bool | None:
-    """Whether the value is at least as good as the goal.
+def verdict(result: Result) -> str:
+    """What a figure says of its goal, empty without one; of less than the schedule, how much ran.
 
-    None without a value or a goal, and where less than the full schedule was run.
+    Over seeds it is the mean that reaches a goal, or is on par with one within its interval. One
+    run is judged where it differs from the goal by its own standard error at least.
     """
+    if _part(result) < 1:
+        return f"{100 * _part(result):.3g} % of full"
     value, goal = result["value"], result["goal"]
-    if value is None or goal is None or _part(result) < 1:
-        return None
-    return value >= goal if result["better"] == "higher" else value <= goal
+    if value is None or goal is None:
+        return ""
+    if over_seeds := result.get("seeds"):
+        value, (low, high) = over_seeds["mean"], over_seeds["interval"]
+    elif abs(value - goal) < result.get("standard_error", math.inf):
+        return ONE_RUN
+    else:
+        low = high = value
+    if value >= goal if result["better"] == "higher" else value <= goal:
+        return REACHED
+    return ON_PAR if low <= goal <= high else SHORT
 
 
 def _part(result: Result) -> float:
     """Its share of the full schedule; what was published before there was one is of all of it."""
     return result.get("share", 1.0)
-
-
-def _verdict(result: Result) -> str:
-    if _part(result) < 1:
-        return f"{100 * _part(result):.3g} % of full"
-    return {True: "pass", False: "short", None: ""}[reached(result)]
 
 
 def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
@@ -126,8 +170,9 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             "" if (seconds := result.get("seconds")) is None else duration(seconds),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
             shown_value(result),
+            _shown_seeds(result),
             shown_goal(result["better"], result["goal"]),
-            _verdict(result),
+            verdict(result),
             shown_published(result["published"], result["source"]),
         )
         table.append(dict(zip(COLUMNS, cells, strict=True)))
@@ -138,6 +183,16 @@ def shown_value(result: Result) -> str:
     if result["value"] is not None:
         return number(result["value"])
     return "damaged" if "problem" in result else "not run"
+
+
+def _shown_seeds(result: Result) -> str:
+    """The mean and its interval; what was trained with other settings is none, and says so."""
+    if "seeds" not in result:
+        return ""
+    if (over_seeds := result["seeds"]) is None:
+        return "of other settings"
+    low, high = map(number, over_seeds["interval"])
+    return f"{number(over_seeds['mean'])}, {low} to {high} ({over_seeds['count']})"
 
 
 def plain(results: Mapping[str, Result]) -> str:
@@ -151,11 +206,11 @@ def plain(results: Mapping[str, Result]) -> str:
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The table of a published report, for a README."""
-    lines = [[*COLUMNS], ["---"] * len(COLUMNS)]
+    lines = [COLUMNS, ["---"] * len(COLUMNS)]
     lines += [list(row.values()) for row in rows(report["models"])]
     title = (
         f"Profile `full` at commit {report['commit'][:10]}, each over its whole split. Times are "
-        f"of training, on {report['machine']}:"
+        f"of training, on {report['machine']}. A mean has its 95 % interval and how many seeds:"
     )
     return "\n".join([title, "", *("| " + " | ".join(line) + " |" for line in lines)])
 

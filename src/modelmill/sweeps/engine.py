@@ -1,6 +1,5 @@
 """Runs the trials of a sweep by Ray Tune: on this machine, or on the cluster of RAY_ADDRESS."""
 
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -8,14 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-# Before Ray is imported: no reports to its makers, no files and tables of its own, Ctrl-C at once.
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Before Ray is imported: no files and tables of its own, Ctrl-C at once.
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one has much to say even when told to be silent
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 
 import optuna
-import ray
 from ray import tune
 from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
@@ -25,12 +22,12 @@ from tqdm import tqdm
 from modelmill.datasets.processed import Processed
 from modelmill.params import Params
 from modelmill.sweeps import table
+from modelmill.sweeps.cluster import RETRIES, workers
 from modelmill.sweeps.recorder import Recorder
 from modelmill.sweeps.settings import Asha, Sweep, shown
 from modelmill.sweeps.study import Search, best, judged, storage, succeeded, take_up
 from modelmill.sweeps.trial import LAP, REASON, STATUS, train, visible
 
-RETRIES = 2  # of a trial whose worker or node died
 WITHOUT_END = 10**9  # laps
 
 
@@ -58,9 +55,12 @@ def run(
     limits: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
     if resources.memory_gb:
         limits["memory"] = resources.memory_gb * 2**30
-    _start_ray()
     try:
-        with TemporaryDirectory() as temporary, Bar(name, sweep, study, search, missing) as bar:
+        with (
+            workers(),
+            TemporaryDirectory() as temporary,
+            Bar(name, sweep, study, search, missing) as bar,
+        ):
             trainable = tune.with_parameters(
                 train, sweep=sweep, base=dict(base), data=visible(data)
             )
@@ -85,20 +85,10 @@ def run(
                 ),
             ).fit()
     finally:
-        ray.shutdown()
         missing += done - len(judged(study))
         table.write(study, sweep, folder)
         recorder.close(not missing, folder)
     return missing
-
-
-def _start_ray() -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-    else:
-        ray.init("local", include_dashboard=False, **quiet)
 
 
 def _scheduler(sweep: Sweep) -> TrialScheduler:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 RUN = "mlflow_run"  # attribute of the study: the id of the sweep's run
-PARENT = "mlflow.parentRunId"
 
 
 class Recorder(Callback):
@@ -107,7 +106,7 @@ class Recorder(Callback):
 
     def _make_good(self) -> None:
         """Ends the runs of a sweep that was killed, and records what it did not come to."""
-        children = f"tags.`{PARENT}` = '{self._parent}'"
+        children = f"tags.`{runs.PARENT}` = '{self._parent}'"
         recorded = set()
         for run in self._client.search_runs([self._experiment], children):
             number = int(run.data.tags["trial"])
@@ -143,7 +142,7 @@ class Recorder(Callback):
     def _start(self, number: int, config: Mapping[str, Any]) -> None:
         if number not in self._runs:  # else its node died, and it begins again
             values = self._sweep.short(config)
-            tags = {PARENT: self._parent, "trial": str(number)}
+            tags = {runs.PARENT: self._parent, "trial": str(number)}
             self._runs[number] = self._create(f"{self._name} {number}", values, tags)
 
     def _row(self, number: int, lap: int, row: Mapping[str, float]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 NOTE = "mlflow.note.content"
+PARENT = "mlflow.parentRunId"
 RECORDING = "recording"  # a tag: the same in a run that is taken up as in the one that was begun
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 
 from modelmill.errors import ModelmillError
 
