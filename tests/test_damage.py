@@ -42,7 +42,12 @@ def everything():
 def house(everything, tmp_path_factory, tensorflow):
     """A repository in which two models have been trained and evaluated, by its files' names."""
     house = tmp_path_factory.mktemp("house")
-    for name in ("dvc.yaml", "requirements.lock", "docs/results/full.json"):
+    for name in (
+        "dvc.yaml",
+        "requirements.lock",
+        "docs/results/full.json",
+        "docs/results/seeds.json",
+    ):
         (house / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, house / name)
     with chdir(house):
@@ -205,7 +210,7 @@ def test_a_damaged_picture_or_text_costs_its_own_models_part(here, everything, n
     assert f"{FIGURES}/{name} is damaged" in page
 
 
-@pytest.mark.parametrize("name", ["dvc.yaml", "docs/results/full.json"])
+@pytest.mark.parametrize("name", ["dvc.yaml", "docs/results/full.json", "docs/results/seeds.json"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"stages: {a: {deps: [b], outs: [b]}}x"])
 def test_what_git_has_is_named_with_git(here, everything, name, content):
     Path(name).write_bytes(content)

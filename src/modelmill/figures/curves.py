@@ -42,11 +42,12 @@ def replicates(
         for (column, band), axes in zip(bands.items(), places, strict=True):
             axes.fill_between(band.epoch, band.low, band.high, color=BLUE, alpha=0.25, linewidth=0)
             for history in histories:
-                axes.plot(history.epoch, history[column], color=BLUE, linewidth=0.8)
+                marker = "o" if len(history) < FEW else None
+                axes.plot(history.epoch, history[column], marker=marker, color=BLUE, linewidth=0.8)
             if 0 < band.low.min() < band.high.max() / 30:
                 axes.set_yscale("log")
-            label = column.replace("_", " ")
-            axes.set(title=f"{title}: {label}", xlabel="epoch", ylabel=label)
+            axes.set(xlabel="epoch", ylabel=column.replace("_", " "))
+        figure.suptitle(title)
 
 
 def pretraining(layers: Sequence[pd.DataFrame], title: str, path: Path) -> None:
