@@ -38,6 +38,7 @@ settings.load_profile("suite")
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also what takes minutes")
     parser.addoption("--reliability", type=Path, help="a document to write the table of faults to")
+    parser.addoption("--screenshots", type=Path, help="a folder for pictures of data/report")
 
 
 def pytest_configure(config):

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import asdict
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -383,6 +384,21 @@ def test_a_phone_scrolls_down_only_and_pictures_can_be_enlarged(opened):
     assert tab.locator("dialog[open] img").get_attribute("alt") == first
     tab.keyboard.press("Escape")
     assert tab.locator("dialog[open]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_page_fits_the_screen(chromium, page, pytestconfig, width, height, scheme):
+    """With --screenshots it is the page of this repository, and the documentation's pictures."""
+    folder = pytestconfig.getoption("--screenshots")
+    size = {"width": width, "height": height}
+    tab = chromium.new_page(viewport=size, color_scheme=scheme)
+    tab.goto((ROOT / "data/report/index.html" if folder else page).as_uri())
+    tab.locator("#table tbody tr").first.wait_for()
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    if folder:
+        picture = Image.open(BytesIO(tab.screenshot())).convert("RGB")
+        picture.quantize(128).save(folder / f"page_{width}_{scheme}.png", optimize=True)
 
 
 def test_names_and_structure_are_there_for_a_screen_reader(opened):
