@@ -1,10 +1,11 @@
-# `make` lists what can be made. Everything runs in .venv, which `make setup` fills from the lock.
+# `make` lists what can be made. Everything runs in .venv, which is filled from the locks.
 PROFILE ?= quick
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
+INSTALL := pip install --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench sweep test fuzz reliability check audit ui sync \
+.PHONY: help setup setup-dev repro report results bench sweep test fuzz reliability check audit ui sync \
   clean-checkpoints clean lock known-rows no-sweep
 
 help: ## this list
@@ -16,8 +17,14 @@ setup: .venv/installed ## make .venv and install the locked requirements
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
 	  f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
-	pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup-dev: .venv/installed-dev ## add the locked requirements of tests and checks
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full
@@ -56,17 +63,17 @@ sweep: $(if $(wildcard conf/sweep/$(NAME).yaml),,no-sweep) setup ## search hyper
 	dvc repro preprocess
 	@modelmill sweep $(NAME) $(ARGS)
 
-test: setup ## the whole test suite; LONG=--long: also what takes minutes
+test: setup-dev ## the whole test suite; LONG=--long: also what takes minutes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(LONG)
 
-fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
+fuzz: setup-dev ## 10,000 damaged or random files on every reader, a line as each is done
 	pytest -n 2 -vv -m fuzz -o faulthandler_timeout=0 --hypothesis-profile=fuzz --durations=0
 
-reliability: setup ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
+reliability: setup-dev ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
 	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
 	  -o faulthandler_timeout=0 --reliability=docs/reliability.md
 
-check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
+check: setup-dev audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .
 	ruff format --check .
 	mypy
@@ -74,7 +81,7 @@ check: setup audit ## lint, format, types, security, params.yaml against conf/, 
 	modelmill compose --check
 	dvc stage list --all > /dev/null
 
-audit: setup ## the lock against known vulnerabilities, where an advisory service answers
+audit: setup-dev ## the locks against known vulnerabilities, where an advisory service answers
 	@python .ci/audit.py
 
 ui: setup ## compare runs in the browser
@@ -93,6 +100,9 @@ clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's re
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --custom-compile-command "make lock"
+
 lock: ## pin the requirements anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --no-emit-index-url --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock

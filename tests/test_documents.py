@@ -144,6 +144,23 @@ def test_the_readme_is_short_and_shows_what_was_published(everything):
     assert results.chosen(report, everything) in readme
 
 
+def test_the_container_runs_what_the_readme_begins_with():
+    container = read_json(ROOT / ".devcontainer/devcontainer.json")
+    begin = blocks("sh", ROOT / "README.md")[0].splitlines()
+    assert [container["postCreateCommand"], container["postAttachCommand"]] == begin
+
+
+def test_the_locks_pin_the_same_versions():
+    """What is tested is what runs."""
+    running, testing = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text("utf-8"), re.M))
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    shared = running.keys() & testing
+    assert shared
+    assert {name: running[name] for name in shared} == {name: testing[name] for name in shared}
+
+
 def test_the_readers_work_as_shown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, reader in {"books": text, "data/raw/ptb": ptb}.items():
