@@ -95,7 +95,8 @@ clean-checkpoints: ## forget where interrupted trainings stopped
 
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
 	rm -rf .venv .venv-torch
-	rm -rf data/raw data/processed data/models data/figures data/report data/sweeps data/checkpoints
+	rm -rf data/raw data/processed data/models data/curves data/evaluations data/figures data/report
+	rm -rf data/sweeps data/checkpoints
 	rm -f data/params.checked report.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from modelmill.files import replacing_folder, require_writable, write_json
+from modelmill.files import replacing_folder, require_writable, write_json, write_text
 from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose
@@ -21,8 +21,8 @@ def main() -> None:
     params = load()
     entry = choose(params.models, name, "models")
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
-    figures, metrics_of_all = Path("data/figures"), Path("data/metrics")
-    require_writable(figures, metrics_of_all)
+    data = Path("data")
+    require_writable(*(data / kind for kind in ("evaluations", "curves", "figures", "metrics")))
 
     from modelmill import runtime
     from modelmill.evaluation import Job
@@ -33,12 +33,19 @@ def main() -> None:
     job = Job.of(name)
     with Recorder() as recorder:
         runtime.start(params.seed)
-        with replacing_folder(figures / name) as pictures:
-            metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)
+        with (  # the last first: what evaluation.json vouches for is there when it comes
+            replacing_folder(data / "evaluations" / name) as texts,
+            replacing_folder(data / "curves" / name) as tables,
+            replacing_folder(data / "figures" / name) as pictures,
+        ):
+            job = replace(job, figures=pictures, texts=texts)
+            metrics = evaluation.evaluate(job, entry.eval)
             job.require_whole(entry.eval.split, metrics)
             metrics["parameters"] = job.card.parameters
             history = artifacts.read_history(job.folder)
             curves.learning_curves(history, name, pictures / "curves.png")
-            artifacts.save_evaluation(pictures, job.card, entry.eval.model_dump(), metrics)
-        write_json(metrics_of_all / f"{name}.json", metrics)
+            for metric, table in curves.tables(history).items():
+                write_text(tables / f"{metric}.csv", table)
+            artifacts.save_evaluation(texts, job.card, entry.eval.model_dump(), metrics)
+        write_json(data / "metrics" / f"{name}.json", metrics)
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)

@@ -97,8 +97,8 @@ def known(command, arguments, models):
 def known_to_dvc(arguments, models):
     given = get_main_parser().parse_args(arguments)
     for target in getattr(given, "targets", None) or []:
-        stage, _, name = target.partition("@")
-        assert stage in ("train", "evaluate")
+        kind, name = target.split("@") if "@" in target else target.rsplit("/", 1)
+        assert kind in ("train", "evaluate", "data/curves", "data/figures")
         assert name in models
     overrides = getattr(given, "set_param", None) or []
     written = [f"+experiment={path.stem}_best" for path in (ROOT / "conf/sweep").glob("*.yaml")]

@@ -2,7 +2,7 @@
 
 Each has `Eval`, the typed keys of `eval` in a conf file, `METRICS`, what it measures beside the
 task's own and which way is better, and ``evaluate(job, options)``, which returns the metrics over
-the whole split, and what else there is to tell, and writes figures.
+the whole split, and what else there is to tell, and writes figures and texts.
 TensorFlow is imported inside.
 """
 
@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A trained model, the data it belongs to, and a folder for its figures."""
+    """A trained model, the data it belongs to, and where what is found out about it goes.
+
+    Attributes:
+        figures: a folder of pictures, and of a table that DVC draws: it refuses all else.
+        texts: a folder for what is read.
+    """
 
     folder: Path
     card: "Card"
     data: Processed
     figures: Path
+    texts: Path
 
     @classmethod
     def of(cls, name: str, verify: bool = False) -> "Job":
@@ -48,7 +54,7 @@ class Job:
                 f"{name} was trained on other data than {data.folder} holds now: "
                 f"run `dvc repro train@{name}`"
             )
-        return cls(folder, card, data, Path("data/figures", name))
+        return cls(folder, card, data, Path("data/figures", name), Path("data/evaluations", name))
 
     def require_whole(self, split: str, metrics: Mapping[str, float]) -> None:
         """Raises ModelmillError unless `metrics` counts every example or token of the split."""

@@ -100,11 +100,11 @@ def _train_and_evaluate(
     card = artifacts.card(given.training(name), spec, data.digest, training.model)
     with Progress() as progress:
         training.run(progress)
-    model, figures = folder / "model", folder / "figures"
-    model.mkdir()
-    figures.mkdir()
+    model, figures, texts = (folder / kind for kind in ("model", "figures", "texts"))
+    for each in (model, figures, texts):
+        each.mkdir()
     artifacts.save(model, training.model, card, training.history, training.snapshots)
-    job = Job(model, artifacts.read_card(model), data, figures)
+    job = Job(model, artifacts.read_card(model), data, figures, texts)
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
     metrics = evaluation.evaluate(job, entry.eval)
     job.require_whole(entry.eval.split, metrics)
