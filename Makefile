@@ -1,11 +1,12 @@
-# `make` lists what can be made. Everything runs in .venv, which `make setup` fills from the lock.
+# `make` lists what can be made. Everything runs in .venv, which is filled from the locks.
 PROFILE ?= quick
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
+INSTALL := pip install --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report results bench sweep replicate test fuzz reliability check \
-  audit ui sync clean-checkpoints clean lock known-rows no-sweep no-model
+.PHONY: help setup setup-dev repro report results bench sweep replicate test fuzz reliability \
+  check audit ui sync clean-checkpoints clean lock known-rows no-sweep no-model
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -16,8 +17,14 @@ setup: .venv/installed ## make .venv and install the locked requirements
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
 	  f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
-	pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup-dev: .venv/installed-dev ## add the locked requirements of tests and checks
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full JOBS=4
@@ -67,17 +74,17 @@ replicate: $(if $(filter-out $(basename $(notdir $(wildcard conf/model/*.yaml)))
 	dvc repro preprocess
 	@modelmill replicate $(NAME) --seeds $(or $(SEEDS),5)
 
-test: setup ## the whole test suite; LONG=--long: also what takes minutes
+test: setup-dev ## the whole test suite; LONG=--long: also what takes minutes
 	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20 $(LONG)
 
-fuzz: setup ## 10,000 damaged or random files on every reader, a line as each is done
+fuzz: setup-dev ## 10,000 damaged or random files on every reader, a line as each is done
 	pytest -n 2 -vv -m fuzz -o faulthandler_timeout=0 --hypothesis-profile=fuzz --durations=0
 
-reliability: setup ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
+reliability: setup-dev ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
 	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
 	  -o faulthandler_timeout=0 --reliability=docs/reliability.md
 
-check: setup audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
+check: setup-dev audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .
 	ruff format --check .
 	mypy
@@ -85,7 +92,7 @@ check: setup audit ## lint, format, types, security, params.yaml against conf/, 
 	modelmill compose --check
 	dvc stage list --all > /dev/null
 
-audit: setup ## the lock against known vulnerabilities, where an advisory service answers
+audit: setup-dev ## the locks against known vulnerabilities, where an advisory service answers
 	@python .ci/audit.py
 
 ui: setup ## compare runs in the browser
@@ -99,11 +106,15 @@ clean-checkpoints: ## forget where interrupted trainings stopped
 
 clean: ## remove data, environment and caches; keeps DVC's cache and MLflow's records
 	rm -rf .venv .venv-torch .venv-jax
-	rm -rf data/raw data/processed data/models data/figures data/report data/sweeps data/checkpoints
+	rm -rf data/raw data/processed data/models data/curves data/evaluations data/figures data/report
+	rm -rf data/sweeps data/checkpoints
 	rm -f data/params.checked report.html
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --custom-compile-command "make lock"
+
 lock: ## pin the requirements anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --no-emit-index-url --custom-compile-command "make lock" --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock

@@ -1,4 +1,4 @@
-"""Holds requirements.lock against the known vulnerabilities of osv.dev, or of a mirror of it.
+"""Holds the locks against the known vulnerabilities of osv.dev, or of a mirror of it.
 
 Says so where no such service answers: then nothing was audited, and nothing failed either.
 """
@@ -9,16 +9,18 @@ import re
 import subprocess
 import sys
 
+LOCKS = ["requirements.lock", "requirements-dev.lock"]
 UNANSWERED = re.compile(r"ConnectionError|ServiceError|Timeout|Could not connect")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog=".ci/audit.py", description=__doc__)
-    parser.add_argument("--lock", default="requirements.lock")
+    parser.add_argument("--locks", nargs="+", default=LOCKS)
     parser.add_argument("--service", default="https://api.osv.dev/v1/query", metavar="URL")
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "pip_audit", "--require-hashes", "--disable-pip"]
-    command += ["-r", arguments.lock, "-s", "osv", "--osv-url", arguments.service]
+    command += [word for lock in arguments.locks for word in ("-r", lock)]
+    command += ["-s", "osv", "--osv-url", arguments.service]
     command += ["--format", "json", "--desc", "off", "--progress-spinner", "off", "--timeout", "5"]
     result = subprocess.run(command, capture_output=True, text=True)
     try:

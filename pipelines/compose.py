@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,20 @@ def remembered() -> list[str] | None:
         return None
 
 
+def made_by(actual: Mapping[str, Any]) -> list[str]:
+    """The overrides that params.yaml was composed with, as far as can be told: else its profile.
+
+    Args:
+        actual: the data of params.yaml.
+    """
+    overrides = remembered()
+    if overrides is not None or "profile" not in actual:
+        return overrides or []
+    profiles = [path.stem for path in Path("conf/profile").glob("*.yaml")]
+    check_choice(f"{PARAMS}: profile", actual["profile"], profiles)
+    return [f"profile={actual['profile']}"]
+
+
 def check() -> None:
     """Raises ModelmillError, naming every key that differs, if params.yaml is stale.
 
@@ -90,15 +104,9 @@ def check() -> None:
     actual = read_yaml(PARAMS)
     if not isinstance(actual, dict):
         raise ModelmillError(f"{PARAMS} is empty: run `modelmill compose`")
-    overrides = remembered()
-    if overrides is None and "DVC_EXP_NAME" in os.environ:
+    if remembered() is None and "DVC_EXP_NAME" in os.environ:
         return
-    if overrides is None:
-        overrides = []
-        if "profile" in actual:
-            profiles = [path.stem for path in Path("conf/profile").glob("*.yaml")]
-            check_choice(f"{PARAMS}: profile", actual["profile"], profiles)
-            overrides = [f"profile={actual['profile']}"]
+    overrides = made_by(actual)
     stale = list(differences(yaml_data(compose(overrides)), actual))
     if stale:
         more = [f"and {len(stale) - MANY} more"] * (len(stale) > MANY)
@@ -126,7 +134,12 @@ def main() -> None:
         if arguments.stamp:
             write_text(arguments.stamp, "params.yaml is what conf/ composes to\n")
         return
-    text = compose(arguments.overrides)
+    write(arguments.overrides)
+
+
+def write(overrides: list[str]) -> None:
+    """Composes params.yaml, and remembers how."""
+    text = compose(overrides)
     parse(yaml_data(text), "conf")
     write_text(PARAMS, text)
-    write_json(MEMORY, {"params": sha256(PARAMS), "overrides": arguments.overrides})
+    write_json(MEMORY, {"params": sha256(PARAMS), "overrides": overrides})

@@ -18,8 +18,8 @@ def main() -> None:
     name = parser().parse_args().model
     params = load()
     entry = choose(params.models, name, "models")
-    figures, metrics_of_all = Path("data/figures"), Path("data/metrics")
-    require_writable(figures, metrics_of_all)
+    data = Path("data")
+    require_writable(*(data / kind for kind in ("evaluations", "curves", "figures", "metrics")))
 
     from modelmill import runtime
     from modelmill.evaluation import Job, evaluate
@@ -29,5 +29,5 @@ def main() -> None:
     with Recorder() as recorder:
         runtime.start(params.seed)
         metrics = evaluate(job, entry.eval)
-        write_json(metrics_of_all / f"{name}.json", metrics)
+        write_json(data / "metrics" / f"{name}.json", metrics)
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)

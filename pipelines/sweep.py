@@ -1,14 +1,17 @@
 """Searches the hyperparameters that a file of conf/sweep/ says."""
 
 import argparse
+from difflib import unified_diff
 from pathlib import Path
 
+from modelmill import repository
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
-from modelmill.plain_yaml import yaml_data
+from modelmill.plain_yaml import read_yaml, yaml_data
 from modelmill.sweeps import settings
-from pipelines.compose import compose
+from pipelines.compose import PARAMS, compose, made_by
+from pipelines.compose import write as write_params
 
 CONF, BEST = Path("conf/sweep"), 10
 
@@ -22,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
     known.add_argument(
         "--promote", action="store_true", help="write the best as conf/experiment/NAME_best.yaml"
     )
+    known.add_argument(
+        "--write", action="store_true", help="write the best's values into conf/model/MODEL.yaml"
+    )
     return known
 
 
@@ -31,6 +37,9 @@ def main() -> None:
     sweep = settings.load(CONF, name)
     base = yaml_data(compose(sweep.overrides))
     params = settings.check(sweep, base, f"{CONF / name}.yaml")
+    model = Path("conf/model", f"{sweep.model}.yaml")
+    if arguments.write:
+        _require_own(sweep, model)
     data = processed.load(Path("data/processed", params.models[sweep.model].dataset))
 
     from modelmill.sweeps import state, study, table
@@ -65,6 +74,17 @@ def main() -> None:
         if arguments.promote and best:
             comment = f"Trial {best.number} of the sweep {name}: {sweep.metric} {best.value!r}."
             _promote(name, sweep, base, table.values(best, sweep), comment)
+        if arguments.write and best:
+            _write(model, sweep, table.values(best, sweep))
+
+
+def _require_own(sweep: settings.Sweep, path: Path) -> None:
+    """Raises ModelmillError unless all that is searched is the model's, and its file committed."""
+    for key in sweep.space:
+        if not key.startswith(f"models.{sweep.model}."):
+            raise ModelmillError(f"{key} is no key of {path}: --promote writes an experiment")
+    if changed := repository.uncommitted(str(path)):
+        raise ModelmillError(f"commit it first, so that git shows what --write changed: {changed}")
 
 
 def _promote(
@@ -76,3 +96,16 @@ def _promote(
     path = Path("conf/experiment", f"{name}_best.yaml")
     write_text(path, promote.experiment(wanted, yaml_data(compose([])), sweep.model, comment))
     print(f"{path}: dvc exp run -S +experiment={path.stem}")
+
+
+def _write(path: Path, sweep: settings.Sweep, values: settings.Values) -> None:
+    """Changes the model's file, says what, and composes params.yaml anew as it was composed."""
+    from modelmill.sweeps import promote
+
+    overrides, before = made_by(read_yaml(PARAMS)), path.read_text(encoding="utf-8")
+    after = promote.in_model(before, values, sweep.model, str(path))
+    lines = before.splitlines(), after.splitlines()
+    print("\n".join(unified_diff(*lines, str(path), str(path), n=1, lineterm="")))
+    write_text(path, after)
+    write_params(overrides)
+    print(f"{PARAMS} is composed anew: dvc repro evaluate@{sweep.model}")

@@ -46,7 +46,9 @@ def record(root, name, batch_size, rate):
         f"{n * 10},{n},{n * 10 * batch_size},{rate},{1 / n},{1 - rate / n}" for n in range(1, 6)
     ]
     (model / artifacts.HISTORY).write_text("\n".join(lines), encoding="utf-8")
-    artifacts.save_evaluation(figures, card, {"split": "test"}, {"accuracy": 1 - rate})
+    artifacts.save_evaluation(
+        root / "data/evaluations" / name, card, {"split": "test"}, {"accuracy": 1 - rate}
+    )
     write_json(root / "data/metrics" / f"{name}.json", {"accuracy": 1 - rate})
     client = store.connect()
     runs.record(client, root, name, "quick", EVIL, REFERENCE, False, True)

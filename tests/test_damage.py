@@ -28,6 +28,7 @@ from modelmill.trained import artifacts
 
 NAMES = ("line_sgd", "line_gd")
 MODEL, FIGURES = "data/models/line_sgd", "data/figures/line_sgd"
+TEXTS = "data/evaluations/line_sgd"
 DATA, TEXT = "data/processed/line_origin", "data/processed/words"
 
 
@@ -70,11 +71,11 @@ def _run(everything, name):
     entry = everything.models[name]
     dataset = everything.datasets[entry.dataset]
     reader, raw = part("datasets", dataset.reader, name), Path("data/raw", entry.dataset)
-    data, model, figures = (
-        Path("data", kind, owner)
-        for kind, owner in (("processed", entry.dataset), ("models", name), ("figures", name))
+    data = Path("data/processed", entry.dataset)
+    model, figures, texts = (
+        Path("data", kind, name) for kind in ("models", "figures", "evaluations")
     )
-    for folder in (raw, data, model, figures, Path("data/metrics")):
+    for folder in (raw, data, model, figures, texts, Path("data/metrics")):
         folder.mkdir(parents=True, exist_ok=True)
     reader.generate(raw, dataset.generate)
     reader.prepare(raw, data, dataset.options)
@@ -85,10 +86,10 @@ def _run(everything, name):
     rows = [{"step": n, "epoch": n / 10, "loss": 1 / n} for n in (10, 20)]
     artifacts.save(model, net, card, rows, np.zeros((2, card.parameters), np.float32))
     metrics = {entry.reference.metric: 0.01, "examples": 100}
-    artifacts.save_evaluation(figures, card, entry.eval.model_dump(), metrics)
+    artifacts.save_evaluation(texts, card, entry.eval.model_dump(), metrics)
     write_json(Path("data/metrics", f"{name}.json"), metrics)
     Image.linear_gradient("L").resize((8, 8)).save(figures / "fit.png")
-    (figures / "sample.txt").write_text("words", encoding="utf-8")
+    (texts / "sample.txt").write_text("words", encoding="utf-8")
 
 
 @pytest.fixture
@@ -133,9 +134,9 @@ def _with(path, value, *keys):
 
 CARD, HISTORY = f"{MODEL}/model.json", f"{MODEL}/history.csv"
 DAMAGES = [
-    (f"{FIGURES}/evaluation.json", lambda content: b""),
-    (f"{FIGURES}/evaluation.json", lambda content: content[:40]),
-    (f"{FIGURES}/evaluation.json", lambda content: b"[" * 100_000),
+    (f"{TEXTS}/evaluation.json", lambda content: b""),
+    (f"{TEXTS}/evaluation.json", lambda content: content[:40]),
+    (f"{TEXTS}/evaluation.json", lambda content: b"[" * 100_000),
     (HISTORY, lambda content: b""),
     (HISTORY, lambda content: b"step,epoch,loss\n"),
     (HISTORY, lambda content: content.replace(b"epoch", b"epic")),
@@ -163,7 +164,7 @@ DATA_DAMAGES = [
 def test_a_damaged_result_costs_its_own_row(here, everything, house, name, damage):
     Path(name).write_bytes(damage(house[name]))
     found = _collect(everything)
-    stage = "evaluate" if name.startswith(FIGURES) else "train"
+    stage = "evaluate" if name.startswith(TEXTS) else "train"
     assert found["line_sgd"]["value"] is None
     assert name in found["line_sgd"]["problem"]
     assert f"run `dvc repro {stage}@line_sgd`" in found["line_sgd"]["problem"]
@@ -201,13 +202,13 @@ def test_a_column_that_is_asked_for_must_be_there(here):
         artifacts.read_history(Path(MODEL), "perplexity")
 
 
-@pytest.mark.parametrize("name", ["fit.png", "sample.txt"])
+@pytest.mark.parametrize("name", [f"{FIGURES}/fit.png", f"{TEXTS}/sample.txt"])
 def test_a_damaged_picture_or_text_costs_its_own_models_part(here, everything, name):
-    Path(FIGURES, name).write_bytes(b"\xff\xfe\xfd")
+    Path(name).write_bytes(b"\xff\xfe\xfd")
     write(Path("page.html"), everything, Path())
     page = Path("page.html").read_text(encoding="utf-8")
     assert page.count('<p class="empty">damaged: ') == 1
-    assert f"{FIGURES}/{name} is damaged" in page
+    assert f"{name} is damaged" in page
 
 
 @pytest.mark.parametrize("name", ["dvc.yaml", "docs/results/full.json", "docs/results/seeds.json"])
@@ -298,7 +299,7 @@ def test_results_prints_the_others(here, everything, capsys, monkeypatch):
 
     monkeypatch.setattr(results, "load", lambda: everything)
     monkeypatch.setattr(sys, "argv", ["results"])
-    Path(FIGURES, "evaluation.json").write_bytes(b"{")
+    Path(TEXTS, "evaluation.json").write_bytes(b"{")
     results.main()
     printed = capsys.readouterr().out
     assert "0.0100" in printed

@@ -97,8 +97,8 @@ def known(command, arguments, models):
 def known_to_dvc(arguments, models):
     given = get_main_parser().parse_args(arguments)
     for target in getattr(given, "targets", None) or []:
-        stage, _, name = target.partition("@")
-        assert stage in ("train", "evaluate")
+        kind, name = target.split("@") if "@" in target else target.rsplit("/", 1)
+        assert kind in ("train", "evaluate", "data/curves", "data/figures")
         assert name in models
     overrides = getattr(given, "set_param", None) or []
     written = [f"+experiment={path.stem}_best" for path in (ROOT / "conf/sweep").glob("*.yaml")]
@@ -142,6 +142,23 @@ def test_the_readme_is_short_and_shows_what_was_published(everything):
     report = read_json(ROOT / results.REPORT)
     assert len(readme.splitlines()) < 200
     assert results.chosen(report, everything) in readme
+
+
+def test_the_container_runs_what_the_readme_begins_with():
+    container = read_json(ROOT / ".devcontainer/devcontainer.json")
+    begin = blocks("sh", ROOT / "README.md")[0].splitlines()
+    assert [container["postCreateCommand"], container["postAttachCommand"]] == begin
+
+
+def test_the_locks_pin_the_same_versions():
+    """What is tested is what runs."""
+    running, testing = (
+        dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text("utf-8"), re.M))
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    shared = running.keys() & testing
+    assert shared
+    assert {name: running[name] for name in shared} == {name: testing[name] for name in shared}
 
 
 def test_the_readers_work_as_shown(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, classification, language_modeling, reconstruction
 from modelmill.models import Spec
+from modelmill.report import content
 from modelmill.tasks.classification import probabilities
 from modelmill.trained.artifacts import Card
 
@@ -62,7 +63,9 @@ def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypa
     monkeypatch.setattr(inference, "predict", black)
     meta = {"scale": 1 / 255, "splits": {"test": [0, 40]}}
     card = Card({"model": "toy"}, Spec.examples((5, 5), 25), "", "", 0)
-    job = Job(tmp_path, card, Processed(tmp_path, meta, {"x": pixels}), tmp_path)
+    job = Job(
+        tmp_path, card, Processed(tmp_path, meta, {"x": pixels}), tmp_path, tmp_path, tmp_path
+    )
     options = reconstruction.Eval(split="test", corruption=0.4, seed=3)
     metrics = reconstruction.evaluate(job, options)
     assert metrics["total_squared_error"] == pytest.approx(40 * 25 * 0.2**2)
@@ -188,7 +191,7 @@ def test_a_mosaic_keeps_every_image_apart_from_its_neighbours():
 def test_a_figure_over_a_part_of_the_split_is_refused(tmp_path, kind, array):
     card = Card({"model": "m"}, Spec.examples((1,), 1), "d", "f", 1)
     data = Processed(tmp_path, {"splits": {"test": [10, 50]}}, {array: np.zeros(50)})
-    job = Job(tmp_path, card, data, tmp_path)
+    job = Job(tmp_path, card, data, *[tmp_path] * 3)
     job.require_whole("test", {kind: 40})
     with pytest.raises(ModelmillError, match=r"m: evaluated on 39 of the 40 in split 'test'"):
         job.require_whole("test", {kind: 39})
@@ -210,11 +213,24 @@ def test_a_text_is_cut_into_lines_with_a_value_for_each_character():
     assert [text for text, _ in lines] == ["x" * COLUMNS, "x↵"]
 
 
-def test_each_class_has_its_precision_and_recall():
+def test_confusion_is_a_table_from_which_the_page_tells_precision_and_recall(tmp_path):
     counts = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])  # [true, predicted]
-    assert classification.by_class(counts, NAMES).splitlines() == [
-        "class,examples,precision,recall",
-        "zero,4,1,0.75",
-        "one,2,0.666667,1",
-        "two,0,0,0",
+    (tmp_path / "confusion.csv").write_text(classification.table(counts, NAMES))
+    rows = (tmp_path / "confusion.csv").read_text().splitlines()
+    assert rows[:4] == ["actual,predicted,examples", "zero,zero,3", "zero,one,1", "zero,two,0"]
+    assert content.classes(tmp_path / "confusion.csv", "") == [
+        ("zero", 4, 1, 0.75),
+        ("one", 2, 2 / 3, 1),
+        ("two", 0, 0, 0),
     ]
+
+
+def test_curves_without_validation_data_are_of_training_alone():
+    from modelmill.figures import curves
+
+    history = pd.DataFrame({"step": [1, 2], "epoch": [0.5, 1.0], "loss": [2.0, 1.0]})
+    assert curves.tables(history) == {
+        "loss": "epoch,curve,value\n0.5,training,2\n1,training,1\n",
+    }
+    history["validation_loss"] = [3.0, 2.5]
+    assert curves.tables(history)["loss"].splitlines()[3] == "0.5,validation,3"

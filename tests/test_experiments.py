@@ -34,8 +34,13 @@ def test_experiments_run_from_the_command_line_and_the_queue_into_one_database(s
     assert len(set(names.values())) == len(runs) == 3
     assert names["0.3"] == "tried"
 
-    table = clone.run("dvc", "exp", "show", "--csv")
+    differing = ["--only-changed", "--drop", ".*/[^:]*$"]
+    table = clone.run("dvc", "exp", "show", *differing, "--csv")
     assert all(name in table for name in names.values())
+    columns = table.splitlines()[0].split(",")
+    assert columns[-1] == RATE
+    assert [name.rpartition(":")[2] for name in columns[-3:-1]] == ["accuracy", "loss"]
+    assert len(columns) < 10
     difference = clone.run("dvc", "exp", "diff", names["0.1"], names["0.2"])
     assert RATE in difference
     assert re.search(r"mnist_softmax.json +accuracy", difference)

@@ -33,7 +33,7 @@ def clone(seed, tmp_path):
 
 def results(clone: Clone) -> dict[str, str]:
     """The digests of what the stages wrote, by path."""
-    parts = ("raw", "processed", "models", "metrics", "figures", "report")
+    parts = ("raw", "processed", "models", "metrics", "curves", "evaluations", "figures", "report")
     return clone.digests(*(f"data/{part}" for part in parts))
 
 

@@ -42,8 +42,13 @@ def test_every_training_is_one_complete_run_in_mlflow(seed):
 
 def test_the_usual_commands_of_dvc_work(seed, tmp_path):
     assert "accuracy" in seed.run("dvc", "metrics", "show")
-    page = seed.run("dvc", "plots", "show", "-o", str(tmp_path)).strip().removeprefix("file://")
-    assert "history.csv" in Path(page).read_text(encoding="utf-8")
+    said = seed.run("dvc", "plots", "show", "-o", str(tmp_path)).strip()
+    shown = Path(said.removeprefix("file://")).read_text(encoding="utf-8")
+    for name in ("mnist_softmax/confusion.csv", "mnist_softmax/weights.png"):
+        assert f"data/figures/{name}" in shown
+    for model in MODELS:
+        assert f"data/curves/{model}/loss.csv" in shown
+    assert '"curve": "validation"' in shown
 
 
 def test_the_results_are_shown_as_a_table(seed, capsys):
@@ -52,7 +57,7 @@ def test_the_results_are_shown_as_a_table(seed, capsys):
 
 
 def test_what_a_model_wrote_after_each_lap_is_kept(seed):
-    figures = seed.path / "data/figures/char_rnn"
-    assert (figures / "sample.txt").read_text().startswith("The ")
-    text = (figures / "samples_by_epoch.txt").read_text()
+    texts = seed.path / "data/evaluations/char_rnn"
+    assert (texts / "sample.txt").read_text().startswith("The ")
+    text = (texts / "samples_by_epoch.txt").read_text()
     assert text.count("=== epoch ") == text.count("\n\nThe ") >= 1

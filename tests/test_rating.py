@@ -155,7 +155,7 @@ def test_an_evaluation_by_hand(tmp_path):
     card = Card(settings, SPEC, "", "", 0)
     artifacts.save(tmp_path, model, card, [{"step": 1}], np.zeros((0, 1)))
     write_json(tmp_path / ratings.CATALOGUE, CATALOGUE)
-    job = Job(tmp_path, card, data(tmp_path), tmp_path)
+    job = Job(tmp_path, card, data(tmp_path), *[tmp_path] * 3)
     found = rating.evaluate(job, rating.Eval(split="test"))
     user, item, stars = np.array(RATINGS[4:]).T
     predicted = by_hand(model, user, item)
@@ -194,11 +194,15 @@ def test_biases_are_of_the_training_ratings_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(artifacts, "restore", lambda folder: None)
     monkeypatch.setattr(inference, "ratings", lambda *given: np.full(len(given[-1]), 3.0))
     monkeypatch.setattr(neighbours, "draw", lambda *given: None)
-    job = Job(tmp_path, Card({"model": "toy"}, SPEC, "", "", 0), data(), tmp_path)
+    job = Job(
+        tmp_path, Card({"model": "toy"}, SPEC, "", "", 0), data(), tmp_path, tmp_path, tmp_path
+    )
     before = rating.evaluate(job, rating.Eval(split="test"))
     columns = {name: array.copy() for name, array in data().arrays.items()}
     columns["rating"][4:] = 6 - columns["rating"][4:]
-    turned = Job(tmp_path, job.card, Processed(tmp_path, META, columns), tmp_path)
+    turned = Job(
+        tmp_path, job.card, Processed(tmp_path, META, columns), tmp_path, tmp_path, tmp_path
+    )
     after = rating.evaluate(turned, rating.Eval(split="test"))
     from modelmill.evaluation.measures.baselines import fit_biases
 

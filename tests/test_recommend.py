@@ -100,7 +100,7 @@ def test_no_test_rating_is_ever_predicted_from(house, name, monkeypatch, tmp_pat
 
         monkeypatch.setattr(inference, function, spy)
     folder = house.path / "data/models" / name
-    job = Job(folder, artifacts.read_card(folder), data, tmp_path)
+    job = Job(folder, artifacts.read_card(folder), data, *[tmp_path] * 3)
     evaluation = part("evaluation", job.card.settings["task"], "")
     evaluation.evaluate(job, evaluation.Eval(split="test"))
     test, user = data.split("test"), int(data.split("test")["user"][0])

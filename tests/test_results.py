@@ -39,9 +39,8 @@ def evaluated(everything, tmp_path):
         keys = {"dataset", "task", "arch", "net", "fit"}
         settings = {"model": name, "seed": everything.seed}
         settings |= everything.models[name].model_dump(include=keys) | changes
-        model, figures = root / "models" / name, root / "figures" / name
+        model = root / "models" / name
         model.mkdir(parents=True)
-        figures.mkdir(parents=True)
         arch = part("models", everything.models[name].arch, name)
         inputs = {key: Input((1,)) for key in arch.INPUTS}
         card = Card(settings, Spec(inputs, 1), data, "f", 7850)
@@ -51,7 +50,7 @@ def evaluated(everything, tmp_path):
             f"step,epoch,loss\n1,0.001,2.0\n{step},{epoch},1.0\n"
         )
         options = everything.models[name].eval.model_dump() | evaluated_with
-        artifacts.save_evaluation(figures, card, options, metrics)
+        artifacts.save_evaluation(root / "evaluations" / name, card, options, metrics)
         write_json(root / "metrics" / f"{name}.json", metrics)
 
     return write

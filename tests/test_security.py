@@ -133,17 +133,18 @@ def test_a_picture_is_never_handed_to_another_program(tmp_path, monkeypatch):
         read_digit(tmp_path / "seven.png")
 
 
-# --- the lock --------------------------------------------------------------------------------
+# --- the locks -------------------------------------------------------------------------------
 
 ADVISORY = {"id": "PYSEC-1", "affected": [{"package": {"name": "numpy", "ecosystem": "PyPI"}}]}
 
 
 @pytest.fixture
 def audit(tmp_path):
-    """Audits a lock of two packages by a service with these advisories; None: there is none."""
-    lock = tmp_path / "requirements.lock"
-    pins = (f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in ("numpy", "pandas"))
-    lock.write_text("".join(pins), encoding="utf-8")
+    """Audits two locks by a service with these advisories; None: there is none."""
+    locks = [tmp_path / "requirements.lock", tmp_path / "requirements-dev.lock"]
+    for lock, names in zip(locks, [("numpy", "pandas"), ("numpy", "pytest")], strict=True):
+        pins = (f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in names)
+        lock.write_text("".join(pins), encoding="utf-8")
 
     class Service(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -166,7 +167,7 @@ def audit(tmp_path):
             server.server_close()
         else:
             threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        command = [sys.executable, ROOT / ".ci/audit.py", "--lock", lock, "--service", url]
+        command = [sys.executable, ROOT / ".ci/audit.py", "--locks", *locks, "--service", url]
         result = subprocess.run(command, capture_output=True, text=True)
         if advisories is not None:
             server.shutdown()
@@ -179,12 +180,12 @@ def audit(tmp_path):
 @pytest.mark.parametrize(
     ("advisories", "code", "said"),
     [
-        ({}, 0, "2 packages audited\n"),
-        ({"numpy": [ADVISORY]}, 1, "numpy 1.0: PYSEC-1, fixed in none\n2 packages audited\n"),
+        ({}, 0, "3 packages audited\n"),
+        ({"numpy": [ADVISORY]}, 1, "numpy 1.0: PYSEC-1, fixed in none\n3 packages audited\n"),
         (None, 0, "no advisory service answered: not audited\n"),
     ],
 )
-def test_the_lock_is_audited_or_it_is_said_that_it_is_not(audit, advisories, code, said):
+def test_the_locks_are_audited_or_it_is_said_that_they_are_not(audit, advisories, code, said):
     assert audit(advisories) == (code, said)
 
 

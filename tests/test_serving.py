@@ -54,7 +54,7 @@ def house(tmp_path, monkeypatch, tensorflow):
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
     metrics = {"accuracy": 0.5, "loss": 1.0}
-    artifacts.save_evaluation(figures, card, {"split": "test"}, metrics)
+    artifacts.save_evaluation(tmp_path / "data/evaluations/m", card, {"split": "test"}, metrics)
     write_json(tmp_path / "data/metrics/m.json", metrics)
     return tmp_path
 

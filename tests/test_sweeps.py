@@ -136,6 +136,18 @@ def test_what_cannot_be_an_experiment_is_refused():
         promote.delta({"a": {}}, {"a": {"b": 1}})
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "conf/model").glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_models_file_is_written_as_it_was_but_for_the_values(path):
+    text = path.read_text(encoding="utf-8")
+    assert promote.in_model(text, {}, path.stem, str(path)) == text
+    changed = promote.in_model(
+        text, {f"models.{path.stem}.net": {"units": [8, 9]}}, path.stem, str(path)
+    )
+    assert yaml_data(changed) == {**yaml_data(text), "net": {"units": [8, 9]}}
+    assert changed.count("#") <= text.count("#")
+    assert changed.startswith(text[: text.index("about:")])
+
+
 @pytest.mark.fault("two sweeps of one name at once", "the second refuses; the first is untouched")
 def test_one_process_at_a_time_is_at_work_on_a_sweep(tmp_path):
     with (
@@ -220,6 +232,14 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
     clone.call("train", "mnist_mlp")
     history = artifacts.read_history(clone.path / "data/models/mnist_mlp")
     assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
+
+    printed = clone.sweep("failing", "--write")
+    assert f"+  learning_rate: {best['fit.learning_rate']}\n" in printed
+    assert "+  hidden_units: [8]\n" in printed
+    clone.run("modelmill", "compose", "--check")
+    assert clone.git("diff", "--numstat", "conf/model").split()[2:] == ["conf/model/mnist_mlp.yaml"]
+    assert "commit it first" in clone.sweep("failing", "--write", code=2)
+    clone.git("checkout", "-q", "conf/model")
 
 
 @pytest.mark.long

@@ -96,7 +96,7 @@ def write_files(house, card=CARD, loss=0.25):
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
     (model / artifacts.HISTORY).write_text("step,epoch,examples,loss\n1,0.5,10,2.0\n2,1.0,20,1.0\n")
     metrics = {"loss": loss, "parameters": 1}
-    artifacts.save_evaluation(figures, card, {"split": "train"}, metrics)
+    artifacts.save_evaluation(house / "data/evaluations/toy", card, {"split": "train"}, metrics)
     write_json(house / "data/metrics/toy.json", metrics)
     (figures / "line.png").write_bytes(b"picture")
 
@@ -166,7 +166,8 @@ def test_evaluation_completes_the_run_of_its_training(house):
     assert run.data.metrics["test_loss"] == 0.25
     assert run.data.tags["evaluated_on"] == "train"
     names = {item.path for item in client.list_artifacts(run.info.run_id, "figures")}
-    assert names == {"figures/line.png", "figures/evaluation.json"}
+    names |= {item.path for item in client.list_artifacts(run.info.run_id, "evaluation")}
+    assert names == {"figures/line.png", "evaluation/evaluation.json"}
 
 
 @pytest.mark.fault("MLflow's database is lost", "`sync` makes it good, once")

@@ -17,9 +17,9 @@ def commit(short: bool = False) -> str:
     return _git("rev-parse", *["--short"] * short, "HEAD")
 
 
-def uncommitted() -> str:
-    """The files of the code and of conf/ that differ from the commit, as git lists them."""
-    return _git("status", "--porcelain", "--", *CODE)
+def uncommitted(*paths: str) -> str:
+    """Of these paths, else of the code and conf/, what differs from the commit, as git lists it."""
+    return _git("status", "--porcelain", "--", *(paths or CODE))
 
 
 def _git(*arguments: str) -> str:

@@ -2,7 +2,7 @@
 
 Each has `Eval`, the typed keys of `eval` in a conf file, `METRICS`, what it measures beside the
 task's own and which way is better, and ``evaluate(job, options)``, which returns the metrics over
-the whole split, and what else there is to tell, and writes figures.
+the whole split, and what else there is to tell, and writes figures and texts.
 TensorFlow is imported inside.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.files import replacing_folder
+from modelmill.files import replacing_folder, write_text
 from modelmill.parts import part
 
 if TYPE_CHECKING:
@@ -22,12 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A trained model, the data it belongs to, and a folder for its figures."""
+    """A trained model, the data it belongs to, and where what is found out about it goes.
+
+    Attributes:
+        figures: a folder of pictures, and of a table that DVC draws: it refuses all else.
+        texts: a folder for what is read.
+        curves: a folder of tables of the training's history, which DVC draws as well.
+    """
 
     folder: Path
     card: "Card"
     data: Processed
     figures: Path
+    texts: Path
+    curves: Path
 
     @classmethod
     def of(cls, name: str, verify: bool = False) -> "Job":
@@ -50,7 +58,8 @@ class Job:
                 f"{name} was trained on other data than {data.folder} holds now: "
                 f"run `dvc repro train@{name}`"
             )
-        return cls(folder, card, data, Path("data/figures", name))
+        places = (Path("data", kind, name) for kind in ("figures", "evaluations", "curves"))
+        return cls(folder, card, data, *places)
 
     def require_whole(self, split: str, metrics: Mapping[str, float]) -> None:
         """Raises ModelmillError unless `metrics` counts every example or token of the split."""
@@ -68,7 +77,7 @@ class Job:
 
 
 def evaluate(job: Job, options: Any) -> dict[str, float]:
-    """What stage evaluate measures; the figures become the job's folder as a whole.
+    """What stage evaluate measures; each folder of the job comes to be as a whole.
 
     Args:
         options: the model's `eval`.
@@ -80,11 +89,17 @@ def evaluate(job: Job, options: Any) -> dict[str, float]:
     from modelmill.trained import artifacts
 
     evaluation = part("evaluation", job.card.settings["task"], f"models.{job.name}.task")
-    with replacing_folder(job.figures) as pictures:
-        metrics = evaluation.evaluate(replace(job, figures=pictures), options)
+    with (  # the last first: what evaluation.json vouches for is there when it comes
+        replacing_folder(job.texts) as texts,
+        replacing_folder(job.curves) as tables,
+        replacing_folder(job.figures) as pictures,
+    ):
+        metrics = evaluation.evaluate(replace(job, figures=pictures, texts=texts), options)
         job.require_whole(options.split, metrics)
         metrics["parameters"] = job.card.parameters
         history = artifacts.read_history(job.folder)
         curves.learning_curves(history, job.name, pictures / "curves.png")
-        artifacts.save_evaluation(pictures, job.card, options.model_dump(), metrics)
+        for metric, table in curves.tables(history).items():
+            write_text(tables / f"{metric}.csv", table)
+        artifacts.save_evaluation(texts, job.card, options.model_dump(), metrics)
     return metrics

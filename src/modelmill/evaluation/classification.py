@@ -43,7 +43,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     logits = predict(model, x, job.data.meta["scale"])
     names, loss = job.data.meta["class_names"], job.card.settings["fit"]["loss"]
     counts = confusion(truth, logits.argmax(axis=1), len(names))
-    write_text(job.figures / "classes.csv", by_class(counts, names))
+    write_text(job.figures / "confusion.csv", table(counts, names))
     classes.confusion_matrix(
         counts,
         names,
@@ -76,18 +76,18 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def by_class(counts: np.ndarray, names: Sequence[str]) -> str:
-    """A CSV with a row per class: its examples, precision and recall; 0 where nothing is divided.
+def table(counts: np.ndarray, names: Sequence[str]) -> str:
+    """A CSV with a row for each pair of classes, as .dvc/plots/confusion_counts.json draws it.
 
     Args:
         counts: [true class, predicted class].
     """
     import pandas as pd
 
-    right, of = counts.diagonal(), counts.sum(axis=1)
-    precision, recall = (right / np.maximum(total, 1) for total in (counts.sum(axis=0), of))
-    columns = {"class": names, "examples": of, "precision": precision, "recall": recall}
-    return pd.DataFrame(columns).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    pairs = {"actual": np.repeat(names, len(names)), "predicted": np.tile(names, len(names))}
+    return pd.DataFrame({**pairs, "examples": counts.ravel()}).to_csv(
+        index=False, lineterminator="\n"
+    )
 
 
 def most_telling(x: np.ndarray, truth: np.ndarray) -> list[int]:

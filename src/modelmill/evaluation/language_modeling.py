@@ -70,7 +70,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     loss = float(losses.mean())
     _show_text(job, tokens, losses)
     writer = Writer(job, options.sample)
-    write_text(job.figures / "sample.txt", writer.write() + "\n")
+    write_text(job.texts / "sample.txt", writer.write() + "\n")
     _show_learning(job, writer)
     return {
         "perplexity": perplexity(loss),
@@ -139,7 +139,7 @@ def _show_learning(job: Job, writer: "Writer") -> None:
             f"=== epoch {row.epoch:.4g}, perplexity {row.perplexity:.2f} ===\n\n{writer.write()}\n"
         )
     if texts:
-        write_text(job.figures / "samples_by_epoch.txt", "\n".join(texts))
+        write_text(job.texts / "samples_by_epoch.txt", "\n".join(texts))
 
 
 class Writer:

@@ -19,7 +19,7 @@ FEW = 30  # up to here each lap gets a dot
 
 def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
     """Each metric by epoch, training and validation; a logarithmic axis where it spans decades."""
-    metrics = [name for name in history if name not in AXES and not name.startswith("validation_")]
+    metrics = _metrics(history)
     with drawing(path, 5 * len(metrics), 3.6) as figure:
         for axes, metric in zip(
             np.atleast_1d(figure.subplots(1, len(metrics))), metrics, strict=True
@@ -48,6 +48,21 @@ def replicates(
                 axes.set_yscale("log")
             axes.set(xlabel="epoch", ylabel=column.replace("_", " "))
         figure.suptitle(title)
+
+
+def tables(history: pd.DataFrame) -> dict[str, str]:
+    """The same curves as CSVs by metric, as .dvc/plots/curves.json draws them."""
+    found = {}
+    for metric in _metrics(history):
+        columns = {metric: "training", f"validation_{metric}": "validation"}
+        curves = history.filter(["epoch", *columns]).rename(columns=columns)
+        points = curves.melt("epoch", var_name="curve", value_name="value")
+        found[metric] = points.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    return found
+
+
+def _metrics(history: pd.DataFrame) -> list[str]:
+    return [name for name in history if name not in AXES and not name.startswith("validation_")]
 
 
 def pretraining(layers: Sequence[pd.DataFrame], title: str, path: Path) -> None:

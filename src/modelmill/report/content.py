@@ -6,8 +6,11 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, undamaged
@@ -27,7 +30,7 @@ PUBLISHED = Path("docs/results/full.json")
 LOCK = Path("requirements.lock")
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "dvc", "hydra-core", "mlflow")
 DRAWN_ANEW = {"curves.png", "perplexity.png"}  # the page's own curves show the same
-SAMPLE, CLASSES = "sample.txt", "classes.csv"
+SAMPLE, CONFUSION = "sample.txt", "confusion.csv"
 SETTINGS = {"dataset", "task", "arch", "net", "fit", "eval"}
 NONE = "–"
 WIDTH, QUALITY = 1000, 50  # of pictures; a phone or half a desktop's window shows no more
@@ -162,24 +165,31 @@ def _shown(model: Shown, data: Path, bands: charts.Bands) -> Shown:
             model,
             charts=charts.curves(history, model.result["metric"], bands),
             figures=figures(folder, remedy),
-            sample=_sample(folder / SAMPLE, remedy),
+            sample=_sample(data / "evaluations" / model.name / SAMPLE, remedy),
             history=history,
-            classes=_classes(folder / CLASSES, remedy),
+            classes=classes(folder / CONFUSION, remedy),
             verdict=table.verdict(model.result),
         )
     except ModelmillError as error:
         return replace(model, problem=str(error))
 
 
-def _classes(path: Path, remedy: str) -> list[ClassRow]:
-    """What classes.csv says, nothing if there is none."""
+def classes(path: Path, remedy: str) -> list[ClassRow]:
+    """What confusion.csv says of each class, nothing if there is none; 0 of nothing is 0."""
     if not path.exists():
         return []
     with undamaged(path, remedy), path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file, strict=True)
-        if header != ["class", "examples", "precision", "recall"]:
-            raise ValueError(f"its columns are {', '.join(header)}")
-        return [ClassRow(name, int(of), float(p), float(r)) for name, of, p, r in rows]
+        names = list(dict.fromkeys(row[0] for row in rows))
+        pairs = [["actual", "predicted"], *map(list, product(names, names))]
+        if [row[:2] for row in [header, *rows]] != pairs:
+            raise ValueError("it is not of each class by each class")
+        counts = np.array([int(row[2]) for row in rows]).reshape(len(names), len(names))
+        columns = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+        return [
+            ClassRow(name, int(of), right / max(taken, 1), right / max(of, 1))
+            for name, right, of, taken in zip(names, *columns, strict=True)
+        ]
 
 
 def _sample(path: Path, remedy: str) -> str:

@@ -1,4 +1,8 @@
-"""The best trial as conf/experiment/NAME_best.yaml: what it differs in from conf/, nothing else."""
+"""The best trial as a file of conf/: as an experiment, or in the model's own file.
+
+An experiment has what the trial differs in from conf/, nothing else. In conf/model/ only the values
+that were searched change: a sweep trains for a shorter time, and the model need not.
+"""
 
 import io
 from collections.abc import Mapping
@@ -7,6 +11,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from modelmill.errors import ModelmillError
+from modelmill.sweeps.settings import Values, with_values
+
+LONGEST = 10_000  # characters of a line, which is not to be broken
 
 
 def delta(wanted: Mapping[str, Any], base: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -51,3 +58,23 @@ def experiment(wanted: Mapping[str, Any], base: Mapping[str, Any], model: str, c
     text = io.StringIO()
     YAML().dump(changes, text)
     return f"# @package _global_\n# {comment}\n{text.getvalue()}"
+
+
+def in_model(text: str, values: Values, model: str, origin: str) -> str:
+    """The text of conf/model/MODEL.yaml with these values, its comments and all else as they were.
+
+    Args:
+        values: by key of params.yaml, all of this model.
+        origin: the file.
+    """
+    file = YAML()
+    file.width, file.preserve_quotes = LONGEST, True
+    file.indent(mapping=2, sequence=4, offset=2)
+    file.default_flow_style = None
+    file.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    changed = with_values({"models": {model: file.load(text)}}, values, origin)
+    written = io.StringIO()
+    file.dump(changed["models"][model], written)
+    return written.getvalue()

@@ -275,7 +275,10 @@ def make(
         artifacts.save(model, training.model, card, training.history, training.snapshots)
         runtime.start(given.seed, cores=1)
         _set_precision("float32")
-        job = Job(model, artifacts.read_card(model), prepared, Path(temporary, "figures"))
+        kinds = ("figures", "evaluations", "curves")
+        job = Job(
+            model, artifacts.read_card(model), prepared, *(Path(temporary, kind) for kind in kinds)
+        )
         record = _record(key, value, evaluate(job, entry.eval), model)
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
     keras.backend.clear_session()

@@ -185,8 +185,8 @@ def record(
 ) -> bool:
     """Makes sure that the training and the evaluation of model `name` are recorded.
 
-    Everything comes from data/models, data/metrics and data/figures; recording twice changes
-    nothing.
+    Everything comes from data/models, data/metrics, data/figures and data/evaluations; recording
+    twice changes nothing.
 
     Args:
         root: the folder that has data/.
@@ -198,7 +198,9 @@ def record(
     Returns:
         Whether anything was missing.
     """
-    folder, pictures = root / "data/models" / name, root / "data/figures" / name
+    folder, pictures, texts = (
+        root / "data" / kind / name for kind in ("models", "figures", "evaluations")
+    )
     card = artifacts.read_card(folder)
     run_id = find(client, card)
     missing = run_id is None
@@ -212,12 +214,13 @@ def record(
     evaluation = artifacts.read_evaluation(root / "data", card)
     if evaluation is None:
         return missing
-    digest = sha256(*sorted(pictures.iterdir()))
+    digest = sha256(*sorted(pictures.iterdir()), *sorted(texts.iterdir()))
     run = client.get_run(run_id)
     tags = run.data.tags
     if tags.get("evaluation") != digest:
         missing = True
         client.log_artifacts(run_id, str(pictures), "figures")
+        client.log_artifacts(run_id, str(texts), "evaluation")
         found = evaluation["metrics"]
         results = {f"test_{key}": found[key] for key in found if key != "parameters"}
         _log_once(client, run_id, results)

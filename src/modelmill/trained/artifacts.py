@@ -243,9 +243,9 @@ def _rises(values: "pd.Series") -> bool:
 
 
 def save_evaluation(
-    figures: Path, card: Card, options: Mapping[str, Any], metrics: Mapping[str, float]
+    folder: Path, card: Card, options: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> None:
-    """Writes evaluation.json beside the figures: what was evaluated, and which metrics it gave.
+    """Writes evaluation.json: what was evaluated, and which metrics it gave.
 
     The metrics are known by the digest of their file, which is written after this one: of an
     evaluation that was killed between the two, neither is believed.
@@ -256,20 +256,20 @@ def save_evaluation(
     """
     digest = hashlib.sha256(json_text(metrics).encode()).hexdigest()
     content = {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": digest}
-    write_json(figures / EVALUATION, content)
+    write_json(folder / EVALUATION, content)
 
 
 def read_evaluation(data: Path, card: Card) -> dict[str, Any] | None:
     """The `eval` and the `metrics` of the model of that card, None if it was not evaluated.
 
     Args:
-        data: the folder with figures/ and metrics/.
+        data: the folder with evaluations/ and metrics/.
 
     Raises:
         ModelmillError: what tells of the evaluation is damaged.
     """
     name = card.settings["model"]
-    path, metrics = data / "figures" / name / EVALUATION, data / "metrics" / f"{name}.json"
+    path, metrics = data / "evaluations" / name / EVALUATION, data / "metrics" / f"{name}.json"
     if not (path.exists() and metrics.exists()):
         return None
     remedy = f"dvc repro evaluate@{name}"
