@@ -265,9 +265,10 @@ def test_any_damage_is_answered_in_one_line(house, everything, data):
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         _lay(house, Path())
         Path(name).write_bytes(content)
-        found = read(_collect, everything)
-        assert found["line_gd"]["value"] == 0.01 or name.startswith("data/processed")
-        assert "\n" not in found["line_sgd"].get("problem", "")
+        if found := read(_collect, everything):
+            assert found["line_gd"]["value"] == 0.01 or name.startswith("data/processed")
+            assert "\n" not in found["line_sgd"].get("problem", "")
+        assert found or name == "docs/results/seeds.json"  # which all share, and git has
         read(write, Path("page.html"), everything, Path())
         read(_answer)
         read(artifacts.read_history, Path(MODEL))
