@@ -25,7 +25,8 @@ def learning_curves(history: pd.DataFrame, title: str, path: Path) -> None:
             np.atleast_1d(figure.subplots(1, len(metrics))), metrics, strict=True
         ):
             _two_curves(axes, history.epoch, history, metric)
-            axes.set(title=f"{title}: {metric}", xlabel="epoch")
+            axes.set_title(f"{title}: {metric}")
+            _by_epoch(axes)
 
 
 def replicates(
@@ -46,7 +47,8 @@ def replicates(
                 axes.plot(history.epoch, history[column], marker=marker, color=BLUE, linewidth=0.8)
             if 0 < band.low.min() < band.high.max() / 30:
                 axes.set_yscale("log")
-            axes.set(xlabel="epoch", ylabel=column.replace("_", " "))
+            axes.set_ylabel(column.replace("_", " "))
+            _by_epoch(axes)
         figure.suptitle(title)
 
 
@@ -71,7 +73,8 @@ def pretraining(layers: Sequence[pd.DataFrame], title: str, path: Path) -> None:
         places = np.atleast_1d(figure.subplots(1, len(layers)))
         for number, (laps, axes) in enumerate(zip(layers, places, strict=True), start=1):
             _two_curves(axes, laps.epoch, laps, "reconstruction_error")
-            axes.set(title=f"{title}: layer {number}", xlabel="epoch")
+            axes.set_title(f"{title}: layer {number}")
+            _by_epoch(axes)
 
 
 def perplexity(history: pd.DataFrame, per_step: int, unit: str, title: str, path: Path) -> None:
@@ -79,10 +82,17 @@ def perplexity(history: pd.DataFrame, per_step: int, unit: str, title: str, path
     with drawing(path, 10, 3.8) as figure:
         by_epoch, by_tokens = figure.subplots(1, 2, sharey=True)
         _two_curves(by_epoch, history.epoch, history, "perplexity")
-        by_epoch.set(title=f"{title}: perplexity by epoch", xlabel="epoch")
+        by_epoch.set_title(f"{title}: perplexity by epoch")
+        _by_epoch(by_epoch)
         _two_curves(by_tokens, history.step * per_step, history, "perplexity")
         by_tokens.set(title=f"… by training {unit}s", xlabel=f"{unit}s trained on")
         by_tokens.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _by_epoch(axes: Axes) -> None:
+    """Whole epochs at the ticks, where there are enough of them."""
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=3))
 
 
 def _two_curves(axes: Axes, x: pd.Series, history: pd.DataFrame, metric: str) -> None:
