@@ -126,10 +126,14 @@ class Pool:
 
     def stop(self) -> None:
         """Interrupts what is running, as Ctrl-C would, and waits for its end."""
+        from dvc.repo import Repo
+
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for process in list(self._processes):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGINT)
+        if self._processes:
+            with Repo(_wait_for_lock=True) as repo, repo.lock:  # so that none writes dvc.lock
+                for process in list(self._processes):
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGINT)
         self._threads.shutdown()
 
     def _reproduce(self, name: str) -> bool:
@@ -158,8 +162,9 @@ class Pool:
                     bar.set_description_str(f"{name}: {line}"[: bar.ncols or 80])
         self._processes.remove(process)
         self._places.append(place)
-        if process.returncode and not bar.disable:
-            tqdm.write("\n".join(f"{name}: {line}" for line in lines[-10:]))
+        for line in [] if bar.disable else lines[-10:]:
+            if process.returncode or line.startswith("warning: "):
+                tqdm.write(f"{name}: {line}")
         ended = f"failed, exit code {process.returncode}" if process.returncode else "done"
         tqdm.write(f"{name}: {ended} after {tqdm.format_interval(time.monotonic() - began)}")
         return not process.returncode
