@@ -38,7 +38,8 @@ def make_data():
 def make_training(net=NET, **keys):
     from modelmill.training.session import Training
 
-    fit = {"length": "2 epochs", "batch_size": 8, "optimizer": {"name": "adam"}} | keys
+    fit = {"length": "2 epochs", "batch_size": 8, "optimizer": {"name": "adam"}}
+    fit |= {"validate_every": "1 epoch"} | keys
     fit = validate(classification.Fit, {"learning_rate": 0.1, "pretrain": PRETRAIN} | fit, "fit")
     net = mlp.Net.model_validate(net)
     entry = SimpleNamespace(task="classification", arch="mlp", net=net, fit=fit)

@@ -8,6 +8,7 @@ pipeline has made stays untouched.
 import hashlib
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import Any
 
 from modelmill import params, repository, runtime
@@ -33,6 +35,7 @@ from modelmill.trained.training import begin
 
 FOLDER = Path("data/replicates")
 CHECKPOINTS = "data/checkpoints"
+LOOK_SECONDS = 0.5  # between two looks whether Ctrl-C was pressed
 
 
 class Record(Section):
@@ -207,7 +210,8 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
 
     kept, problems = repository.root() / CHECKPOINTS, []
     remote = ray.remote(num_cpus=1, max_retries=RETRIES)(make)
-    with workers(), tqdm(total=len(missing), desc="replicates", disable=None) as bar:
+    bar = tqdm(total=len(missing), desc="replicates", disable=None)
+    with workers(), bar, _stopping() as stopped:
         folders = {each.data.folder for each in missing}
         data = {folder: ray.put(files(folder)) for folder in folders}
         tasks = {
@@ -216,7 +220,12 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
         }
         try:
             while tasks:
-                (task,), _ = ray.wait([*tasks])
+                done, _ = ray.wait([*tasks], timeout=LOOK_SECONDS)
+                if stopped.is_set():
+                    raise KeyboardInterrupt
+                if not done:
+                    continue
+                (task,) = done
                 each = tasks[task]
                 try:
                     each.keep(record := ray.get(task))
@@ -230,8 +239,8 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
                 del tasks[task]
                 bar.update()
                 if bar.disable:
-                    done = len(missing) - len(tasks)
-                    print(f"{done}/{len(missing)}: {said}", file=sys.stderr, flush=True)
+                    count = len(missing) - len(tasks)
+                    print(f"{count}/{len(missing)}: {said}", file=sys.stderr, flush=True)
         except KeyboardInterrupt:
             for task in tasks:
                 ray.cancel(task)
@@ -239,6 +248,17 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
             raise
     if problems:
         raise ModelmillError("; ".join(problems))
+
+
+@contextmanager
+def _stopping() -> Iterator[Event]:
+    """Set after Ctrl-C, whose exception would be lost where it is raised in Ray's own calls."""
+    stopped = Event()
+    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def files(folder: Path) -> Mapping[str, bytes]:

@@ -78,7 +78,8 @@ def _boltzmann(
     machine = contrastive.model(model.inputs, layer.input, layer.units)
     rbm = machine.layers[-1]
     keys = pretrain.model_dump(exclude={"output_alone"})
-    own = supervised.Fit(**keys, batch_size=fit.batch_size, shards=fit.shards)
+    shared = fit.model_dump(include={"batch_size", "shards", "validate_every"})
+    own = supervised.Fit(**keys, **shared)
     return Phase(machine, contrastive, own, [rbm], partial(_hand_over, rbm, layer))
 
 
