@@ -27,11 +27,12 @@ def main() -> None:
     from modelmill import runtime
     from modelmill.evaluation import Job
     from modelmill.figures import curves
+    from modelmill.tracking.experiments import Experiment
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
 
     job = Job.of(name)
-    with Recorder() as recorder:
+    with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         runtime.start(params.seed)
         with replacing_folder(figures / name) as pictures:
             metrics = evaluation.evaluate(replace(job, figures=pictures), entry.eval)

@@ -28,12 +28,13 @@ def main() -> None:
 
     from modelmill import runtime
     from modelmill.datasets import processed
+    from modelmill.tracking.experiments import Experiment
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
 
     data = processed.load(Path("data/processed", entry.dataset))
     settings, spec = params.training(name), entry.spec(name, data.meta)
-    with Recorder() as recorder:
+    with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         runtime.start(params.seed, entry.fit.shards, precision=entry.fit.precision)
         from modelmill.training.checkpoints import Checkpoints
         from modelmill.training.progress import Progress
@@ -41,7 +42,7 @@ def main() -> None:
 
         training = Training(name, entry, spec, data, params.seed)
         card = artifacts.card(settings, spec, data.digest, training.model)
-        recorder.start(card, params.profile, entry.about)
+        recorder.start(card, data.meta, params.profile, entry.about)
         checkpoints = Checkpoints(checkpoints_of_all / name / card.continued)
         training.resume(checkpoints.newest())
         with Progress() as progress, checkpoints:

@@ -21,7 +21,8 @@ from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
 from modelmill.reference import Reference
-from modelmill.tracking import runs, store
+from modelmill.tracking import experiments, runs, store
+from modelmill.tracking.experiments import Experiment
 from modelmill.trained.artifacts import Card
 from modelmill.training.observer import Row
 
@@ -135,18 +136,21 @@ class Recording:
             return store.without_credentials(kind + str(error).splitlines()[0])
         return ""
 
-    def _open(self, root: str, origin: dict[str, str], **_: str) -> None:
+    def _open(
+        self, root: str, origin: dict[str, str], experiment: dict[str, str], **_: str
+    ) -> None:
         self._root, self._origin = Path(root), origin
         self._client = _client()
+        experiments.describe(self._client, Experiment(**experiment))
 
-    def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
+    def _start(self, card: dict[str, Any], meta: dict[str, Any], profile: str, about: str) -> None:
         self._card = Card(**card)
         # The same training again gives the same bytes: its run is there already.
         if runs.find(self._client, self._card):
             runs.unfinished_file(self._card).unlink(missing_ok=True)
         else:
             self._run_id, self._known = runs.begin(
-                self._client, self._card, profile, about, self._origin, self._name
+                self._client, self._card, meta, profile, about, self._origin, self._name
             )
 
     def _row(self, row: Row) -> None:

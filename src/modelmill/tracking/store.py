@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 120.0
+NOTE = "mlflow.note.content"  # the tag of a description in Markdown
 KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
 
 
