@@ -73,6 +73,10 @@ def address(house):
     (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
     assert len(run.outputs.model_outputs) == 1
     assert client.get_model_version_by_alias("m", "current").run_id == run.info.run_id
+    assert client.get_registered_model("m").description.startswith("A toy\n")
+    client.update_registered_model("m", "my own words")
+    assert not record(log_model=True, register=True)
+    assert client.get_registered_model("m").description == "my own words"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     command = [sys.executable, "-m", "pipelines", "serve", "m", "--port"]
     with serving(lambda port: [*command, str(port)], "/ping", env=environment) as (server, port):

@@ -6,6 +6,7 @@ What is told to MLflow is told by this process, but for four tests of the proces
 import dataclasses
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -546,6 +547,30 @@ def test_sync_marks_a_run_that_nobody_records_any_more(place):
     assert completed_by_sync(place).info.run_id == run_id
 
 
+@pytest.mark.parametrize("name", ["moved", "a 100% copy, 'quoted'"])
+def test_a_folder_that_is_copied_or_moved_keeps_its_artifacts_to_itself(house, monkeypatch, name):
+    train()
+    write_files(house)
+    client = store.connect()
+    runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+    elsewhere = (house / "elsewhere/mlartifacts/other").as_uri()
+    client.create_experiment("mine", elsewhere)
+    before = {path: path.read_bytes() for path in house.rglob("mlartifacts/**/*.*")}
+    copy = house.parent / f"{house.name} {name}"
+    shutil.copytree(house, copy)
+    monkeypatch.setenv("DVC_ROOT", str(copy))
+    environment = os.environ | ENVIRONMENT  # MLflow remembers where a run's artifacts are
+    subprocess.run([sys.executable, "-c", COPIED], cwd=copy, env=environment, check=True)
+    client = store.connect()
+    for run in found(client):
+        assert run.info.artifact_uri.startswith(copy.as_uri())
+    (path,) = (copy / "mlartifacts").rglob("evaluation.json")
+    assert path.read_bytes() == (copy / "data/figures/toy/evaluation.json").read_bytes()
+    assert len(list((copy / "mlartifacts").rglob("new.txt"))) == 1
+    assert client.get_experiment_by_name("mine").artifact_location == elsewhere
+    assert {path: path.read_bytes() for path in house.rglob("mlartifacts/**/*.*")} == before
+
+
 @pytest.mark.parametrize("content", [b"no database at all" * 99, None])
 def test_a_database_that_is_none_is_one_line(place, content):
     (place / "mlflow.db").unlink()
@@ -568,6 +593,17 @@ with tracking.Recorder(POINTS) as recorder:
     recorder.start(CARD, META, "smoke", "A toy")
     recorder.lap(None, ROWS[0])
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+COPIED = """
+from dataclasses import replace
+from pathlib import Path
+from modelmill.tracking import runs, store
+from test_tracking import CARD, META, REFERENCE, write_files
+write_files(Path(), loss=0.125)
+client = store.connect()
+runs.record(client, Path(), "toy", "smoke", "A toy", REFERENCE, False, True)
+run_id, _ = runs.begin(client, replace(CARD, fingerprint="e"), META, "smoke", "A toy", {}, "e")
+client.log_text(run_id, "new", "new.txt")
 """
 AT_ONCE = """
 import dataclasses, os, sys

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelmill.datasets.processed import Processed
 from modelmill.parts import PACKAGE
+from modelmill.tracking import summary
 from modelmill.trained import serving
 from modelmill.trained.artifacts import Card
 
@@ -53,12 +54,17 @@ def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) 
     return logged.model_id
 
 
-def make_current(client: "MlflowClient", name: str, run_id: str, model_id: str) -> bool:
-    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to."""
+def make_current(client: "MlflowClient", name: str, about: str, run_id: str, model_id: str) -> bool:
+    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to.
+
+    The model is described, unless somebody has done so.
+    """
     from mlflow.exceptions import MlflowException
 
     with suppress(MlflowException):  # it exists
         client.create_registered_model(name)
+    if not client.get_registered_model(name).description:
+        client.update_registered_model(name, summary.registered(name, about))
     with suppress(MlflowException):  # there is none
         if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
             return False

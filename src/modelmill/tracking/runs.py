@@ -238,7 +238,7 @@ def record(
             missing = True
             data = processed.load(root / "data/processed" / card.settings["dataset"])
             model_id = registry.log_model(store.tracking_uri(), run_id, card, folder, data)
-        if register and registry.make_current(client, name, run_id, model_id):
+        if register and registry.make_current(client, name, about, run_id, model_id):
             missing = True
     return missing
 

@@ -43,6 +43,14 @@ def best_and_final(rows: Sequence[Row], better: Mapping[str, Better]) -> dict[st
     return final | best
 
 
+def registered(name: str, about: str) -> str:
+    """The description in Markdown of the registered model `name`."""
+    return (
+        f"{html.escape(about, quote=False)}\n\n`current` is the version that was evaluated last, "
+        f"the one in data/models/{name}: `modelmill serve {name}` answers with it."
+    )
+
+
 def arrays(meta: Mapping[str, Any]) -> str:
     """The schema of a data set by its meta.json, as MLflow's pages show one: names and types."""
     columns = [
