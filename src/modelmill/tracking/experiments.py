@@ -1,5 +1,6 @@
 """A data set in MLflow: an experiment that says what it is, with a table of its runs made ready."""
 
+import html
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Experiment:
 
     Attributes:
         name: the data set's.
-        about: one line for people.
+        about: one line for people, in Markdown.
         state: of the table of runs, as MLflow's pages read it: columns and order.
     """
 
@@ -51,7 +52,8 @@ class Experiment:
             "orderByKey": f"metrics.`test_{metric}`",
             "orderByAsc": metrics(task)[metric] == "lower",
         }
-        return cls(dataset, params.datasets[dataset].about, json.dumps(state))
+        about = html.escape(params.datasets[dataset].about, quote=False)
+        return cls(dataset, about, json.dumps(state))
 
 
 def describe(client: "MlflowClient", experiment: Experiment) -> str:

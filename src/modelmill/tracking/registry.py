@@ -1,11 +1,12 @@
 """Trained models in MLflow: logged with their run, registered, the latest evaluated one current."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets.processed import Processed
 from modelmill.parts import PACKAGE
@@ -30,8 +31,14 @@ def logged_model(client: "MlflowClient", run_id: str) -> str | None:
     return None
 
 
-def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) -> str:
-    """Logs the trained model in `folder` with its signature, an input example and the code."""
+def log_model(
+    uri: str, run_id: str, card: Card, folder: Path, data: Processed, options: Mapping[str, Any]
+) -> str:
+    """Logs the trained model in `folder` with its signature, an input example and the code.
+
+    Args:
+        options: the `eval` that it was evaluated with.
+    """
     import mlflow
     from mlflow.models import Model
 
@@ -47,8 +54,8 @@ def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) 
             loader_module=serving.__name__,
             data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
             code_paths=[str(PACKAGE)],
-            signature=serving.signature(card, data),
-            input_example=serving.example(card, data),
+            signature=serving.signature(card, data, options),
+            input_example=serving.example(card, data, options),
             pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
         )
     return logged.model_id

@@ -237,7 +237,9 @@ def record(
         if model_id is None:
             missing = True
             data = processed.load(root / "data/processed" / card.settings["dataset"])
-            model_id = registry.log_model(store.tracking_uri(), run_id, card, folder, data)
+            model_id = registry.log_model(
+                store.tracking_uri(), run_id, card, folder, data, evaluation["eval"]
+            )
         if register and registry.make_current(client, name, about, run_id, model_id):
             missing = True
     return missing
