@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from threading import enumerate as enumerate_threads
 
 import psutil
 import pytest
@@ -130,6 +131,26 @@ def test_a_training_is_recorded_with_all_that_identifies_it(house):
     (column,) = json.loads(dataset.dataset.schema)["mlflow_colspec"]
     assert column == {"name": "x", "type": "float32 × 1"}
     assert json.loads(dataset.dataset.profile) == {"train": 20}
+
+
+def test_the_load_of_the_machine_is_recorded_while_a_training_goes_on(
+    house, recorded_here, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
+
+    def load():
+        (run,) = found(store.connect())
+        return {name for name in run.data.metrics if name.startswith("system/")}
+
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
+        recorder.lap(None, ROWS[0])
+        recorded_here(recorder)
+        until(load)
+        recorder.end(seconds=3.5)
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= load()
+    assert "SystemMetricsMonitor" not in [thread.name for thread in enumerate_threads()]
 
 
 def test_the_same_training_again_is_the_same_run(house):
