@@ -23,10 +23,11 @@ def main() -> None:
 
     from modelmill import runtime
     from modelmill.evaluation import Job, evaluate
+    from modelmill.tracking.experiments import Experiment
     from modelmill.tracking.recorder import Recorder
 
     job = Job.of(name)
-    with Recorder() as recorder:
+    with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         runtime.start(params.seed)
         metrics = evaluate(job, entry.eval)
         write_json(data / "metrics" / f"{name}.json", metrics)

@@ -24,7 +24,8 @@ def main() -> None:
     trained = [name for name in params.models if Path("data/models", name, CARD).is_file()]
     entries = {name: choose(params.models, name, "models") for name in names or trained}
 
-    from modelmill.tracking import recording, runs, store
+    from modelmill.tracking import experiments, recording, runs, store
+    from modelmill.tracking.experiments import Experiment
 
     client = store.connect()
     recording.settle()
@@ -35,6 +36,7 @@ def main() -> None:
     for name, entry in entries.items():
         about, reference = entry.about, entry.reference
         try:
+            experiments.describe(client, Experiment.of(params, entry.dataset))
             added = runs.record(
                 client, Path(), name, profile, about, reference, log_model, register=True
             )

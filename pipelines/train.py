@@ -27,17 +27,18 @@ def main() -> None:
     require_writable(models, checkpoints_of_all)
 
     from modelmill.datasets import processed
+    from modelmill.tracking.experiments import Experiment
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
     from modelmill.trained.training import begin
 
     data = processed.load(Path("data/processed", entry.dataset))
     spec = entry.spec(name, data.meta)
-    with Recorder() as recorder:
+    with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         training, card, checkpoints = begin(params, name, spec, data, checkpoints_of_all)
         from modelmill.training.progress import Progress
 
-        recorder.start(card, params.profile, entry.about)
+        recorder.start(card, data.meta, params.profile, entry.about)
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)
         _require_unchanged(params.seed, name, entry)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import warnings
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from modelmill import web
@@ -10,6 +11,7 @@ from modelmill.errors import ModelmillError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 # What `mlflow ui` sets, but for what belongs to MLflow's other product, for language-model agents:
 # a dozen processes of which the pages of runs need none.
@@ -34,7 +36,7 @@ def main() -> None:
     port = parser().parse_args().port
     listener = web.listen(port)
 
-    from modelmill.tracking import store
+    from modelmill.tracking import experiments, store
 
     if (uri := store.tracking_uri()).startswith("http"):
         raise ModelmillError(
@@ -43,15 +45,21 @@ def main() -> None:
     os.environ |= SETTINGS | {STORE: uri}
     warnings.simplefilter("ignore")  # MLflow's, of what it is made of
     pages = f"http://{web.HOST}:{port}/#/experiments"
-    found = [f"{name}: {pages}/{number}/runs?{KIND}" for name, number in _recorded(store.connect())]
+    found = [
+        f"{experiment.name}: {pages}/{experiment.experiment_id}/runs?{KIND}"
+        # Of a database that is older than these views, `sync` makes them.
+        + f"&viewStateShareKey={experiments.VIEW}" * (experiments.STATE in experiment.tags)
+        for experiment in _recorded(store.connect())
+    ]
     nothing = f"nothing is recorded yet, `dvc repro` does so: {pages}?{KIND}"
     web.serve("mlflow.server.fastapi_app:app", listener, "\n".join(found) or nothing)
 
 
-def _recorded(client: "MlflowClient") -> list[tuple[str, str]]:
-    """The experiments that have runs, each by its name and id, that of the latest run first."""
-    begun = {}
-    for found in client.search_experiments():
-        for run in client.search_runs([found.experiment_id], max_results=1):
-            begun[found.name, found.experiment_id] = run.info.start_time
-    return sorted(begun, key=begun.__getitem__, reverse=True)
+def _recorded(client: "MlflowClient") -> "list[Experiment]":
+    """The experiments that have runs, that of the latest run first."""
+    begun = [
+        (run.info.start_time, experiment)
+        for experiment in client.search_experiments()
+        for run in client.search_runs([experiment.experiment_id], max_results=1)
+    ]
+    return [experiment for _, experiment in sorted(begun, key=itemgetter(0), reverse=True)]

@@ -11,17 +11,25 @@ import pytest
 import requests
 from conftest import ROOT, listening, serving
 
+from modelmill import params
 from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
-from modelmill.tracking import runs, store
+from modelmill.tracking import experiments, runs, store
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+QUERY = "workflowType=machine_learning&viewStateShareKey=modelmill"
 FLAGS += ["--disable-component-update", "--disable-sync"]
 EVIL = "<script>document.title = 'taken'</script><b onclick=x>bold</b>"
+META = {
+    "splits": {"train": [0, 55000], "test": [55000, 65000]},
+    "arrays": {"x": {"shape": [65000, 28, 28], "dtype": "uint8"}},
+    "scale": 1 / 255,
+    "digest": "d" * 64,
+}
 REFERENCE = Reference(metric="accuracy", goal=0.9, published=0.92, source="A <b>")
 
 
@@ -50,7 +58,10 @@ def record(root, name, batch_size, rate):
         root / "data/evaluations" / name, card, {"split": "test"}, {"accuracy": 1 - rate}
     )
     write_json(root / "data/metrics" / f"{name}.json", {"accuracy": 1 - rate})
+    write_json(root / "data/processed/mnist/meta.json", META)
     client = store.connect()
+    everything = params.load(ROOT / "params.yaml")
+    experiments.describe(client, experiments.Experiment.of(everything, "mnist"))
     runs.record(client, root, name, "quick", EVIL, REFERENCE, False, True)
     run_id = runs.find(client, card)
     return f"#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}", run_id
@@ -102,9 +113,34 @@ def test_the_address_is_of_the_runs_and_one_process_answers(ui, recorded):
     server, port = ui
     line = server.stdout.readline()
     number = recorded[1][0].split("/")[2]
-    page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs?workflowType=machine_learning"
+    page = f"http://127.0.0.1:{port}/#/experiments/{number}/runs?{QUERY}"
     assert line == f"mnist: {page} (Ctrl-C ends)\n"
     assert psutil.Process(server.pid).children(recursive=True) == []
+
+
+def test_the_address_opens_the_runs_in_columns_the_best_first(tab, recorded):
+    tab, address = tab
+    tab.goto(address + recorded[1][0].partition("/runs/")[0] + "/runs?" + QUERY)
+    heads = ("Created", "Duration", "test_accuracy", "best_validation_accuracy")
+    places = [place(tab.get_by_text(name, exact=True))["x"] for name in heads]
+    assert places == sorted(places)
+    links = [tab.get_by_role("link", name=name, exact=True) for name in ("slow", "quick")]
+    better, worse = (place(link)["y"] for link in links)
+    assert better < worse
+
+
+def place(element):
+    element.first.wait_for()
+    return element.first.bounding_box()
+
+
+def test_the_data_set_of_a_run_has_its_arrays_and_sizes(tab, recorded):
+    tab, address = tab
+    tab.goto(address + recorded[1][0])
+    tab.get_by_text("mnist (ddddd").first.click()
+    for text in ("uint8 × 28 × 28", "55000", "10000"):
+        tab.get_by_text(text, exact=True).first.wait_for()
+    tab.keyboard.press("Escape")  # what lies over the page
 
 
 def test_markup_in_a_description_is_shown_and_not_run(tab, recorded):

@@ -9,15 +9,19 @@ from functools import partial
 import numpy as np
 import pytest
 import requests
-from conftest import ROOT, listening, serving
+from conftest import ROOT, listening
+from conftest import serving as server_of
 
-from modelmill.datasets import mnist
+from modelmill.datasets import mnist, processed
+from modelmill.datasets import text as words
 from modelmill.files import write_json
-from modelmill.models import Spec, linear
+from modelmill.models import Spec, linear, recurrent_lm
 from modelmill.reference import Reference
+from modelmill.tasks.language_modeling import windows_of
 from modelmill.tracking import runs, store
-from modelmill.trained import artifacts
+from modelmill.trained import artifacts, serving
 from modelmill.trained.artifacts import Card
+from modelmill.trained.writing import Sample, Writer
 
 REFERENCE = Reference(metric="accuracy", goal=0.9, published=None, source="ours")
 
@@ -73,9 +77,13 @@ def address(house):
     (run,) = client.search_runs([client.get_experiment_by_name("mnist").experiment_id])
     assert len(run.outputs.model_outputs) == 1
     assert client.get_model_version_by_alias("m", "current").run_id == run.info.run_id
+    assert client.get_registered_model("m").description.startswith("A toy\n")
+    client.update_registered_model("m", "my own words")
+    assert not record(log_model=True, register=True)
+    assert client.get_registered_model("m").description == "my own words"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
     command = [sys.executable, "-m", "pipelines", "serve", "m", "--port"]
-    with serving(lambda port: [*command, str(port)], "/ping", env=environment) as (server, port):
+    with server_of(lambda port: [*command, str(port)], "/ping", env=environment) as (server, port):
         assert listening(server) == {"127.0.0.1"}
         yield f"http://127.0.0.1:{port}"
 
@@ -122,3 +130,55 @@ def weights(house):
         file.visititems(lambda _, item: found.append(item) if hasattr(item, "shape") else None)
         rows = next(item for item in found if item.shape == (10, 784))
         return rows[()].T
+
+
+@pytest.fixture
+def text(tmp_path, tensorflow):
+    """A model of random weights that writes in characters: its folder, its card, its data."""
+    raw, out, folder = (tmp_path / name for name in ("raw", "data", "m"))
+    for path in (raw, out, folder):
+        path.mkdir()
+    (raw / "input.txt").write_text("to be, or not to be. " * 50)
+    words.prepare(raw, out, words.Options(encoding="utf-8", validation_fraction=0.1))
+    data = processed.load(out)
+    net = {"cell": "rnn", "embedding": 8, "units": 8, "layers": 1}
+    net["initializer"] = {"name": "normal", "stddev": 1.0}
+    spec = windows_of(5, data.meta["vocabulary_size"])
+    settings = {"model": "m", "task": "language_modeling", "arch": "recurrent_lm", "net": net}
+    fit = {"length": "1 steps", "batch_size": 1, "learning_rate": 0.1, "num_steps": 5}
+    settings |= {"seed": 1, "dataset": "t", "fit": {**fit, "optimizer": {"name": "sgd"}}}
+    card = Card(settings, spec, data.digest, "f" * 32, 1)
+    typed = recurrent_lm.Net.model_validate(net)
+    rows = [{"step": 1, "epoch": 1.0, "loss": 1.0}]
+    model = recurrent_lm.build(typed, spec)
+    artifacts.save(folder, model, card, rows, np.zeros((0, card.parameters)))
+    return folder, artifacts.read_card(folder), data
+
+
+def test_a_served_language_model_continues_texts_as_it_was_evaluated_or_is_told(text, tmp_path):
+    import mlflow
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    folder, card, data = text
+    sample = {"prime": "to", "length": 30, "pick": "weighted", "temperature": 1.0, "seed": 7}
+    logged = tmp_path / "logged"
+    mlflow.pyfunc.save_model(
+        logged,
+        loader_module=serving.__name__,
+        data_path=str(serving.pack(folder, data, tmp_path / "packed")),
+        signature=serving.signature(card, data, {"sample": sample}),
+        pip_requirements=[],
+    )
+    served = mlflow.pyfunc.load_model(str(logged))
+    asked = pd.DataFrame({"text": ["to", "not"]})
+    first, second = served.predict(asked).text
+    assert first == Writer(folder, data).prepared(Sample(**sample))()
+    assert (first[:2], second[:3], len(first), len(second)) == ("to", "not", 32, 33)
+    shorter = served.predict(asked, {"length": 5, "seed": 8}).text
+    assert [len(text) for text in shorter] == [7, 8]
+    with pytest.raises(MlflowException, match="the character 'z' is not in the vocabulary"):
+        served.predict(pd.DataFrame({"text": ["zebra"]}))
+    for params, problem in [({"temperature": 0.0}, "temperature"), ({"pick": "best"}, "pick")]:
+        with pytest.raises(MlflowException, match=f"params: {problem}: Input should be"):
+            served.predict(asked, params)

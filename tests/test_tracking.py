@@ -6,6 +6,7 @@ What is told to MLflow is told by this process, but for four tests of the proces
 import dataclasses
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from threading import enumerate as enumerate_threads
 
 import psutil
 import pytest
@@ -23,8 +25,9 @@ from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.reference import Reference
+from modelmill.tracking import experiments, recording, runs, store
 from modelmill.tracking import recorder as tracking
-from modelmill.tracking import recording, runs, store
+from modelmill.tracking.experiments import Experiment
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 
@@ -43,6 +46,8 @@ SETTINGS = {
     },
 }
 CARD = Card(SETTINGS, Spec.examples((1,), 1), "d" * 64, "f" * 32, 1)
+META = {"splits": {"train": [0, 20]}, "arrays": {"x": {"shape": [20, 1], "dtype": "float32"}}}
+POINTS = Experiment("points", "Points on a line", "{}")
 ROWS = [
     {"step": 1, "epoch": 0.5, "examples": 10, "loss": 2.0},
     {"step": 2, "epoch": 1.0, "examples": 20, "loss": 1.0},
@@ -81,8 +86,8 @@ def house(place, recorded_here):
 
 
 def train(card=CARD, **changes):
-    with tracking.Recorder() as recorder:
-        recorder.start(dataclasses.replace(card, **changes), "smoke", "A toy")
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(dataclasses.replace(card, **changes), META, "smoke", "A toy")
         for row in ROWS:
             recorder.lap(None, row)
         recorder.end(seconds=3.5)
@@ -123,6 +128,29 @@ def test_a_training_is_recorded_with_all_that_identifies_it(house):
     assert run.data.tags["dvc_experiment"] == "wise-owl"
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("points", "d" * 36)
+    (column,) = json.loads(dataset.dataset.schema)["mlflow_colspec"]
+    assert column == {"name": "x", "type": "float32 × 1"}
+    assert json.loads(dataset.dataset.profile) == {"train": 20}
+
+
+def test_the_load_of_the_machine_is_recorded_while_a_training_goes_on(
+    house, recorded_here, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.01")
+
+    def load():
+        (run,) = found(store.connect())
+        return {name for name in run.data.metrics if name.startswith("system/")}
+
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
+        recorder.lap(None, ROWS[0])
+        recorded_here(recorder)
+        until(load)
+        recorder.end(seconds=3.5)
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= load()
+    assert "SystemMetricsMonitor" not in [thread.name for thread in enumerate_threads()]
 
 
 def test_the_same_training_again_is_the_same_run(house):
@@ -137,8 +165,8 @@ def test_the_same_training_again_is_the_same_run(house):
 )
 def test_a_training_that_stops_is_marked(house, exception, status):
     def stop():
-        with tracking.Recorder() as recorder:
-            recorder.start(CARD, "smoke", "A toy")
+        with tracking.Recorder(POINTS) as recorder:
+            recorder.start(CARD, META, "smoke", "A toy")
             recorder.lap(None, ROWS[0])
             raise exception
 
@@ -150,8 +178,8 @@ def test_a_training_that_stops_is_marked(house, exception, status):
 
 
 def test_a_training_that_was_killed_is_marked(house):
-    with tracking.Recorder() as recorder:
-        recorder.start(CARD, "smoke", "A toy")
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
     (run,) = found(store.connect())
     assert run.info.status == "KILLED"
 
@@ -159,7 +187,7 @@ def test_a_training_that_was_killed_is_marked(house):
 def test_evaluation_completes_the_run_of_its_training(house):
     train()
     write_files(house)
-    with tracking.Recorder() as recorder:
+    with tracking.Recorder(POINTS) as recorder:
         recorder.complete("toy", "smoke", "A toy", REFERENCE, False)
     client = store.connect()
     (run,) = found(client)
@@ -239,6 +267,18 @@ def test_what_a_person_wrote_into_a_note_stays(house):
     client.set_tag(run.info.run_id, runs.NOTE, "my own words")
     runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
     assert client.get_run(run.info.run_id).data.tags[runs.NOTE] == "my own words"
+
+
+def test_an_experiment_says_what_it_is_until_a_person_does(house):
+    train()
+    client = store.connect()
+    number = client.get_experiment_by_name("points").experiment_id
+    assert client.get_experiment(number).tags[store.NOTE] == "Points on a line"
+    client.set_experiment_tag(number, store.NOTE, "my own words")
+    experiments.describe(client, dataclasses.replace(POINTS, about="Dots", state="new"))
+    tags = client.get_experiment(number).tags
+    assert tags[store.NOTE] == "my own words"
+    assert tags[experiments.STATE] == "new"  # which nobody edits: one's own views have other names
 
 
 def test_a_run_has_the_short_commit_to_filter_by(house):
@@ -344,8 +384,8 @@ def test_a_server_that_answers_errors_costs_one_line(house, monkeypatch, capfd, 
 @pytest.mark.fault("a database that fails in the middle", "one warning; `sync` completes that run")
 def test_a_database_that_fails_in_the_middle_costs_one_line(house, recorded_here, capfd):
     database = sqlite3.connect(house / "mlflow.db", isolation_level=None)
-    with tracking.Recorder() as recorder:
-        recorder.start(CARD, "smoke", "A toy")
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
         recorder.lap(None, ROWS[0])
         recorded_here(recorder)
         database.execute("ALTER TABLE metrics RENAME TO away")
@@ -427,7 +467,7 @@ def test_artifacts_that_cannot_be_written_cost_one_line(house, capfd):
     train()
     write_files(house)
     (house / "mlartifacts").write_text("no folder: nothing can be written into it")
-    with tracking.Recorder() as recorder:
+    with tracking.Recorder(POINTS) as recorder:
         recorder.complete("toy", "smoke", "A toy", REFERENCE, False)
     warned_once(capfd)
     (house / "mlartifacts").unlink()
@@ -438,8 +478,8 @@ def test_artifacts_that_cannot_be_written_cost_one_line(house, capfd):
 def test_a_slow_server_does_not_slow_the_training(place, monkeypatch, capfd):
     monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)  # nobody reads
     monkeypatch.setattr(tracking, "PATIENCE", 0.0)
-    with tracking.Recorder() as recorder:
-        recorder.start(CARD, "smoke", "A toy")
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
         for _ in range(5000):  # far more than a pipe holds
             recorder.lap(None, ROWS[0])
     assert "no answer within 0 s" in warned_once(capfd)
@@ -523,10 +563,34 @@ def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch,
 
 def test_sync_marks_a_run_that_nobody_records_any_more(place):
     client = store.connect()
-    run_id, _ = runs.begin(client, CARD, "smoke", "A toy", {}, "of a stage that failed")
+    run_id, _ = runs.begin(client, CARD, META, "smoke", "A toy", {}, "of a stage that failed")
     recording.settle()
     assert client.get_run(run_id).info.status == "KILLED"
     assert completed_by_sync(place).info.run_id == run_id
+
+
+@pytest.mark.parametrize("name", ["moved", "a 100% copy, 'quoted'"])
+def test_a_folder_that_is_copied_or_moved_keeps_its_artifacts_to_itself(house, monkeypatch, name):
+    train()
+    write_files(house)
+    client = store.connect()
+    runs.record(client, house, "toy", "smoke", "A toy", REFERENCE, False, True)
+    elsewhere = (house / "elsewhere/mlartifacts/other").as_uri()
+    client.create_experiment("mine", elsewhere)
+    before = {path: path.read_bytes() for path in house.rglob("mlartifacts/**/*.*")}
+    copy = house.parent / f"{house.name} {name}"
+    shutil.copytree(house, copy)
+    monkeypatch.setenv("DVC_ROOT", str(copy))
+    environment = os.environ | ENVIRONMENT  # MLflow remembers where a run's artifacts are
+    subprocess.run([sys.executable, "-c", COPIED], cwd=copy, env=environment, check=True)
+    client = store.connect()
+    for run in found(client):
+        assert run.info.artifact_uri.startswith(copy.as_uri())
+    (path,) = (copy / "mlartifacts").rglob("evaluation.json")
+    assert path.read_bytes() == (copy / "data/figures/toy/evaluation.json").read_bytes()
+    assert len(list((copy / "mlartifacts").rglob("new.txt"))) == 1
+    assert client.get_experiment_by_name("mine").artifact_location == elsewhere
+    assert {path: path.read_bytes() for path in house.rglob("mlartifacts/**/*.*")} == before
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 99, None])
@@ -546,23 +610,34 @@ ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}"}
 STAGE = """
 import os, signal
 from modelmill.tracking import recorder as tracking
-from test_tracking import CARD, ROWS
-with tracking.Recorder() as recorder:
-    recorder.start(CARD, "smoke", "A toy")
+from test_tracking import CARD, META, POINTS, ROWS
+with tracking.Recorder(POINTS) as recorder:
+    recorder.start(CARD, META, "smoke", "A toy")
     recorder.lap(None, ROWS[0])
     os.kill(os.getpid(), signal.SIGKILL)
+"""
+COPIED = """
+from dataclasses import replace
+from pathlib import Path
+from modelmill.tracking import runs, store
+from test_tracking import CARD, META, REFERENCE, write_files
+write_files(Path(), loss=0.125)
+client = store.connect()
+runs.record(client, Path(), "toy", "smoke", "A toy", REFERENCE, False, True)
+run_id, _ = runs.begin(client, replace(CARD, fingerprint="e"), META, "smoke", "A toy", {}, "e")
+client.log_text(run_id, "new", "new.txt")
 """
 AT_ONCE = """
 import dataclasses, os, sys
 import mlflow.store.tracking.sqlalchemy_store
 from modelmill.tracking import runs, store
-from test_tracking import CARD
+from test_tracking import CARD, META
 children = []
 for _ in range(8):
     child = os.fork()
     if not child:
         card = dataclasses.replace(CARD, fingerprint=f"{os.getpid():032x}")
-        runs.begin(store.connect(), card, "smoke", "A toy", {}, card.fingerprint)
+        runs.begin(store.connect(), card, META, "smoke", "A toy", {}, card.fingerprint)
         os._exit(0)
     children.append(child)
 sys.exit(any(os.waitpid(child, 0)[1] for child in children))
@@ -604,8 +679,8 @@ def test_stages_share_one_recording_process(place):
 
 @pytest.mark.fault("SIGKILL of the recording process", "the next one goes on with the same run")
 def test_a_recording_process_that_is_killed_is_followed_by_another(place, capfd):
-    with tracking.Recorder() as recorder:
-        recorder.start(CARD, "smoke", "A toy")
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
         recorder.lap(None, ROWS[0])
         until(lambda: statuses() == ["RUNNING"])
         (process,) = recording_processes(place)

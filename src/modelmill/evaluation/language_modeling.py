@@ -2,17 +2,19 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
 from modelmill.files import write_text
 from modelmill.reference import Better
 from modelmill.schema import Section
 from modelmill.tasks.language_modeling import perplexity, windows_of
+from modelmill.trained.writing import Sample, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A token is a word or a character here.
 METRICS: dict[str, Better] = {"bits_per_token": "lower"}  # nosec B105
@@ -20,25 +22,6 @@ WINDOW = 50
 SHOWN = 1800  # tokens from the beginning, at least as many as there is room for
 COMMON, EXTREMES = 20, 15  # occurrences of a token whose mean loss tells something; those shown
 LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
-
-
-class Sample(Section):
-    """What the model is to write.
-
-    Attributes:
-        prime: the text to continue.
-        length: tokens to add.
-        pick: the most probable token; one by probability; the latter only after a space (for
-            words: at the start of a sentence).
-        temperature: of the probabilities: below 1 is safer, above 1 is bolder.
-        seed: of the draws.
-    """
-
-    prime: Annotated[str, Field(min_length=1)]
-    length: Annotated[int, Field(ge=1, le=100_000)]
-    pick: Literal["argmax", "weighted", "weighted-on-space"]
-    temperature: Annotated[float, Field(ge=0.001, le=1000)]  # beyond, float32 has no quotients
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Eval(Section):
@@ -69,9 +52,10 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
     _show_text(job, tokens, losses)
-    writer = Writer(job, options.sample)
-    write_text(job.texts / "sample.txt", writer.write() + "\n")
-    _show_learning(job, writer)
+    writer = Writer(job.folder, job.data)
+    write = writer.prepared(options.sample)
+    write_text(job.texts / "sample.txt", write() + "\n")
+    _show_learning(job, writer, write)
     return {
         "perplexity": perplexity(loss),
         "loss": loss,
@@ -82,7 +66,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
 
 def sample(job: Job, options: Sample, output: Path | None) -> None:
     """Writes a text, or prints it where there is no `output`."""
-    text = Writer(job, options).write()
+    text = Writer(job.folder, job.data).prepared(options)()
     if output:
         write_text(output, text + "\n")
     else:
@@ -120,7 +104,7 @@ def by_token(
     return [(int(index), float(means[index])) for index in ordered], least
 
 
-def _show_learning(job: Job, writer: "Writer") -> None:
+def _show_learning(job: Job, writer: Writer, write: "Callable[[], str]") -> None:
     """Perplexity while training, and what the model wrote after some of its laps."""
     from modelmill.figures import curves
     from modelmill.trained import artifacts
@@ -136,50 +120,7 @@ def _show_learning(job: Job, writer: "Writer") -> None:
         artifacts.set_weights(writer.model, snapshots[lap - 1])
         row = history.iloc[lap - 1]
         texts.append(
-            f"=== epoch {row.epoch:.4g}, perplexity {row.perplexity:.2f} ===\n\n{writer.write()}\n"
+            f"=== epoch {row.epoch:.4g}, perplexity {row.perplexity:.2f} ===\n\n{write()}\n"
         )
     if texts:
         write_text(job.texts / "samples_by_epoch.txt", "\n".join(texts))
-
-
-class Writer:
-    """A trained model that continues the prime of `options`.
-
-    Attributes:
-        model: its weights may be changed between texts.
-
-    Raises:
-        ModelmillError: `prime` holds a token that the model does not know.
-    """
-
-    def __init__(self, job: Job, options: Sample) -> None:
-        from modelmill.trained import artifacts
-        from modelmill.trained.inference import generator
-
-        self.vocabulary, self.words = job.data.vocabulary(), job.data.meta["unit"] == "word"
-        ids = {token: index for index, token in enumerate(self.vocabulary)}
-        self.prime = options.prime.split() if self.words else list(options.prime)
-        if not self.prime:
-            raise ModelmillError("prime: at least one word is needed to go on from")
-        for token in self.prime:
-            if token not in ids:
-                unit = job.data.meta["unit"]
-                raise ModelmillError(f"prime: the {unit} {token!r} is not in the vocabulary")
-        self.model = artifacts.restore(job.folder, windows_of(1, job.card.spec.outputs))
-        self._prime_ids = [ids[token] for token in self.prime]
-        self._generate = generator(
-            self.model,
-            options.length,
-            options.pick,
-            options.temperature,
-            options.seed,
-            ids.get("<eos>" if self.words else " "),
-        )
-
-    def write(self) -> str:
-        """The prime and its continuation."""
-        chosen = self._generate(self._prime_ids)
-        tokens = self.prime + [self.vocabulary[index] for index in chosen]
-        if not self.words:
-            return "".join(tokens)
-        return " ".join(tokens).replace(" <eos>", "\n").replace("\n ", "\n")

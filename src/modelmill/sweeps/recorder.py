@@ -20,7 +20,8 @@ from modelmill.sweeps import table
 from modelmill.sweeps.settings import Sweep
 from modelmill.sweeps.study import Search, judged, succeeded
 from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
-from modelmill.tracking import runs, store, summary
+from modelmill.tracking import experiments, runs, store, summary
+from modelmill.tracking.experiments import Experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,6 +43,7 @@ class Recorder(Callback):
     ) -> None:
         self._name, self._sweep, self._study, self._search = name, sweep, study, search
         self._profile, self._entry = params.profile, params.models[sweep.model]
+        self._described = Experiment.of(params, self._entry.dataset)
         self._client: MlflowClient
         self._runs: dict[int, str] = {}  # by number of trial, those that go on
         self._laps: dict[int, int] = {}
@@ -93,12 +95,12 @@ class Recorder(Callback):
 
     def _open(self) -> None:
         self._client = store.connect()
-        self._experiment = store.experiment(self._client, self._entry.dataset)
+        self._experiment = experiments.describe(self._client, self._described)
         known = self._study.user_attrs.get(RUN)
         self._parent = known or self._create(
             self._name,
             summary.flatten(self._sweep.model_dump(exclude_defaults=True, exclude={"about"})),
-            {"mlflow.note.content": f"**{self._name}**: {self._sweep.about}", **runs.origin()},
+            {store.NOTE: f"**{self._name}**: {self._sweep.about}", **runs.origin()},
         )
         self._study.set_user_attr(RUN, self._parent)
         self._client.update_run(self._parent, "RUNNING")

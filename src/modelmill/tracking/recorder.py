@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from modelmill import repository
 from modelmill.parts import PACKAGE
 from modelmill.reference import Reference
 from modelmill.tracking import runs
+from modelmill.tracking.experiments import Experiment
 from modelmill.tracking.recording import ANSWER, BELL, EVENTS, here, lock
 from modelmill.trained.artifacts import Card
 from modelmill.training.observer import Observer, Row
@@ -39,14 +41,26 @@ class Recorder(Observer):
 
     Leaving the context waits until MLflow has it; leaving it by an exception marks the run as
     failed or, after Ctrl-C, killed.
+
+    Args:
+        experiment: of the data set that the stage is about.
     """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
 
     def __enter__(self) -> "Recorder":
         folder = _folder()
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{time.time_ns()}-{os.getpid()}{EVENTS}"
         self._file = self._path.open("w", encoding="utf-8")
-        self._send("open", root=str(Path.cwd()), origin=runs.origin(), server=here())
+        self._send(
+            "open",
+            root=str(Path.cwd()),
+            origin=runs.origin(),
+            server=here(),
+            experiment=asdict(self._experiment),
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._ensure_recording()
         return self
@@ -59,9 +73,9 @@ class Recorder(Observer):
         if problem := self._answer():
             print(f"warning: MLflow: {problem}; {LATER}", file=sys.stderr)
 
-    def start(self, card: Card, profile: str, about: str) -> None:
-        """A training of `card` begins."""
-        self._send("start", card=asdict(card), profile=profile, about=about)
+    def start(self, card: Card, meta: Mapping[str, Any], profile: str, about: str) -> None:
+        """A training of `card` begins, on the data set that `meta` describes."""
+        self._send("start", card=asdict(card), meta=meta, profile=profile, about=about)
 
     def began(self, training: "Training") -> None:
         for row in training.history:

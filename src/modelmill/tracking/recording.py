@@ -21,13 +21,15 @@ from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
 from modelmill.reference import Reference
-from modelmill.tracking import runs, store
+from modelmill.tracking import experiments, runs, store
+from modelmill.tracking.experiments import Experiment
 from modelmill.trained.artifacts import Card
 from modelmill.training.observer import Row
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
     from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 IDLE_SECONDS = 10.0
 FLUSH_SECONDS = 1.0
@@ -111,6 +113,7 @@ class Recording:
         self._writer = _writer(path)
         self._card: Card
         self._run_id: str | None = None
+        self._monitor: SystemMetricsMonitor | None = None
         self._rows: list[Row] = []
         self._logged = 0  # of the rows
         self._known: runs.Points = ()
@@ -129,25 +132,31 @@ class Recording:
         except Exception as error:  # whatever is wrong with tracking, the training goes on
             self.ended = True
             with suppress(Exception):
+                self._unwatch()
                 if self._run_id:
                     self._client.set_terminated(self._run_id, "FAILED")
             kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
             return store.without_credentials(kind + str(error).splitlines()[0])
         return ""
 
-    def _open(self, root: str, origin: dict[str, str], **_: str) -> None:
+    def _open(
+        self, root: str, origin: dict[str, str], experiment: dict[str, str], **_: str
+    ) -> None:
         self._root, self._origin = Path(root), origin
         self._client = _client()
+        experiments.describe(self._client, Experiment(**experiment))
 
-    def _start(self, card: dict[str, Any], profile: str, about: str) -> None:
+    def _start(self, card: dict[str, Any], meta: dict[str, Any], profile: str, about: str) -> None:
         self._card = Card(**card)
         # The same training again gives the same bytes: its run is there already.
         if runs.find(self._client, self._card):
             runs.unfinished_file(self._card).unlink(missing_ok=True)
         else:
             self._run_id, self._known = runs.begin(
-                self._client, self._card, profile, about, self._origin, self._name
+                self._client, self._card, meta, profile, about, self._origin, self._name
             )
+            if _is_alive(self._writer):
+                self._monitor = _monitor(self._run_id)
 
     def _row(self, row: Row) -> None:
         self._rows.append(row)
@@ -155,12 +164,14 @@ class Recording:
             self._flush()
 
     def _end(self, seconds: float) -> None:
+        self._unwatch()
         self._flush()
         if self._run_id:
             runs.finish(self._client, self._card, self._run_id, self._rows, train_seconds=seconds)
             self._run_id = None
 
     def _stop(self, status: str) -> None:
+        self._unwatch()
         self._flush()
         if self._run_id:
             runs.end(self._client, self._card, self._run_id, status)
@@ -174,6 +185,11 @@ class Recording:
     def _close(self) -> None:
         self._stop("KILLED")  # of a training that neither ended nor failed
         self.ended = True
+
+    def _unwatch(self) -> None:
+        if self._monitor:
+            self._monitor.finish()
+            self._monitor = None
 
     def _flush(self) -> None:
         if self._run_id:
@@ -190,6 +206,19 @@ def _client() -> "MlflowClient":
     gc.freeze()
     gc.enable()
     return client
+
+
+def _monitor(run_id: str) -> "SystemMetricsMonitor | None":
+    """Logs the machine's load as the run's metrics until it is told to finish, if MLflow is to."""
+    from mlflow.environment_variables import MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING
+
+    if not MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING.get():
+        return None
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monitor = SystemMetricsMonitor(run_id, resume_logging=True, tracking_uri=store.tracking_uri())
+    monitor.start()
+    return monitor
 
 
 def here() -> str:

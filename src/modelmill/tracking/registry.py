@@ -1,14 +1,16 @@
 """Trained models in MLflow: logged with their run, registered, the latest evaluated one current."""
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets.processed import Processed
 from modelmill.parts import PACKAGE
+from modelmill.tracking import summary
 from modelmill.trained import serving
 from modelmill.trained.artifacts import Card
 
@@ -29,8 +31,14 @@ def logged_model(client: "MlflowClient", run_id: str) -> str | None:
     return None
 
 
-def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) -> str:
-    """Logs the trained model in `folder` with its signature, an input example and the code."""
+def log_model(
+    uri: str, run_id: str, card: Card, folder: Path, data: Processed, options: Mapping[str, Any]
+) -> str:
+    """Logs the trained model in `folder` with its signature, an input example and the code.
+
+    Args:
+        options: the `eval` that it was evaluated with.
+    """
     import mlflow
     from mlflow.models import Model
 
@@ -46,19 +54,24 @@ def log_model(uri: str, run_id: str, card: Card, folder: Path, data: Processed) 
             loader_module=serving.__name__,
             data_path=str(serving.pack(folder, data, Path(temporary, "model"))),
             code_paths=[str(PACKAGE)],
-            signature=serving.signature(card, data),
-            input_example=serving.example(card, data),
+            signature=serving.signature(card, data, options),
+            input_example=serving.example(card, data, options),
             pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
         )
     return logged.model_id
 
 
-def make_current(client: "MlflowClient", name: str, run_id: str, model_id: str) -> bool:
-    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to."""
+def make_current(client: "MlflowClient", name: str, about: str, run_id: str, model_id: str) -> bool:
+    """Gives the alias `CURRENT` of registered model `name` to the run's; whether it had to.
+
+    The model is described, unless somebody has done so.
+    """
     from mlflow.exceptions import MlflowException
 
     with suppress(MlflowException):  # it exists
         client.create_registered_model(name)
+    if not client.get_registered_model(name).description:
+        client.update_registered_model(name, summary.registered(name, about))
     with suppress(MlflowException):  # there is none
         if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
             return False

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelmill import repository
 from modelmill.datasets import processed
@@ -13,6 +13,7 @@ from modelmill.files import sha256, write_text
 from modelmill.parts import metrics
 from modelmill.reference import Reference
 from modelmill.tracking import registry, store, summary
+from modelmill.tracking.store import NOTE
 from modelmill.tracking.summary import Row
 from modelmill.trained import artifacts, serving
 from modelmill.trained.artifacts import Card
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
 RECORDING = "recording"  # a tag: the same in a run that is taken up as in the one that was begun
 
@@ -42,6 +42,7 @@ Points = Collection[tuple[str, int]]
 def begin(
     client: "MlflowClient",
     card: Card,
+    meta: Mapping[str, Any] | None,
     profile: str,
     about: str,
     origin: Mapping[str, str],
@@ -50,6 +51,7 @@ def begin(
     """The run of a training, with its parameters, tags and data set: it goes on if it was begun.
 
     Args:
+        meta: of the data set, None if it is not at hand.
         recording: what identifies this attempt, unless there is one that was broken off.
 
     Returns:
@@ -65,7 +67,7 @@ def begin(
         client.update_run(run_id, "RUNNING")
     else:
         run_id = _create(client, card, profile, about, {**origin, RECORDING: recording})
-    _describe(client, run_id, card)
+    _describe(client, run_id, card, meta)
     names = begun[0].data.metrics if begun else ()
     points = {name: client.get_metric_history(run_id, name) for name in names}
     return run_id, {(name, point.step) for name in names for point in points[name]}
@@ -87,7 +89,9 @@ def _create(
     ).info.run_id
 
 
-def _describe(client: "MlflowClient", run_id: str, card: Card) -> None:
+def _describe(
+    client: "MlflowClient", run_id: str, card: Card, meta: Mapping[str, Any] | None
+) -> None:
     """Gives a run its parameters and its data set; those it has already stay as they are."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
@@ -95,7 +99,8 @@ def _describe(client: "MlflowClient", run_id: str, card: Card) -> None:
     parameters = {**summary.flatten(card.settings), "parameters": str(card.parameters)}
     client.log_batch(run_id, params=[Param(key, value) for key, value in parameters.items()])
     source = json.dumps({"uri": f"data/processed/{dataset}"})
-    entity = Dataset(dataset, card.data[:36], source_type="local", source=source)
+    about = {"schema": summary.arrays(meta), "profile": summary.sizes(meta)} if meta else {}
+    entity = Dataset(dataset, card.data[:36], source_type="local", source=source, **about)
     training = InputTag("mlflow.data.context", "training")
     client.log_inputs(run_id, [DatasetInput(entity, [training])])
 
@@ -206,9 +211,10 @@ def record(
     missing = run_id is None
     if run_id is None:
         phases = artifacts.read_phases(folder)
+        meta = _meta(root / "data/processed", card)
         rows = [row for phase in phases for row in phase.to_dict("records")]
         origin = {"recorded_by": "sync"}
-        run_id, known = begin(client, card, profile, about, origin, f"sync-{time.time_ns()}")
+        run_id, known = begin(client, card, meta, profile, about, origin, f"sync-{time.time_ns()}")
         log_history(client, run_id, rows, known)
         finish(client, card, run_id, rows)
     evaluation = artifacts.read_evaluation(root / "data", card)
@@ -235,10 +241,21 @@ def record(
         if model_id is None:
             missing = True
             data = processed.load(root / "data/processed" / card.settings["dataset"])
-            model_id = registry.log_model(store.tracking_uri(), run_id, card, folder, data)
-        if register and registry.make_current(client, name, run_id, model_id):
+            model_id = registry.log_model(
+                store.tracking_uri(), run_id, card, folder, data, evaluation["eval"]
+            )
+        if register and registry.make_current(client, name, about, run_id, model_id):
             missing = True
     return missing
+
+
+def _meta(processed_data: Path, card: Card) -> Mapping[str, Any] | None:
+    """What is known of the data that a model was trained on, None if they are not there now."""
+    folder = processed_data / card.settings["dataset"]
+    if not (folder / processed.META).exists():
+        return None
+    meta = processed.read_meta(folder)
+    return meta if meta["digest"] == card.data else None
 
 
 def recordings() -> Path:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 120.0
+NOTE = "mlflow.note.content"  # the tag of a description in Markdown
+ADDRESSES = (  # of artifacts: tables and their columns
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
 KIND = "custom_model_development"  # the UI shows runs, not its pages for language-model agents
 
 
@@ -50,13 +57,38 @@ def _require_usable(path: Path) -> None:
             raise ModelmillError(f"{path}: {error}") from None
 
 
+def _artifacts(database: Path, name: str) -> str:
+    """The address of the files of the experiment of that name."""
+    return (database.parent / "mlartifacts" / name).as_uri()
+
+
+def _relocate(path: Path) -> None:
+    """Makes a database that was moved or copied write beside itself, not where it was before.
+
+    What a person put elsewhere than in ``mlartifacts/NAME`` beside a database stays there.
+    """
+    folder = path.parent.as_uri()
+    with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database, database:
+        found = database.execute("SELECT name, artifact_location FROM experiments").fetchall()
+        for name, before in found:
+            now = _artifacts(path, name)
+            ours = before.startswith("file:///") and before.endswith(now.removeprefix(folder))
+            for table, column in ADDRESSES if ours and before != now else ():
+                database.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # nosec B608
+                    f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                    (now, len(before) + 1, before, len(before) + 1, f"{before}/"),
+                )
+
+
 def without_credentials(text: str) -> str:
     """`text` without the ``user:password@`` of the addresses in it."""
     return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def connect() -> "MlflowClient":
-    """A client of the tracking server or database; a fresh database is made under a lock.
+    """A client of the tracking server or database; a fresh database is made, and one that was
+    moved is put right, under a lock.
 
     Raises:
         ModelmillError: it cannot be reached, or refuses.
@@ -76,14 +108,17 @@ def connect() -> "MlflowClient":
     lock = repository.root() / "mlflow.db.lock"
     try:
         with FileLock(lock, timeout=LOCK_SECONDS):
-            if path := _database(tracking_uri()):
+            path = _database(tracking_uri())
+            if path:
                 _require_usable(path)
             client = MlflowClient(tracking_uri())
             client.search_experiments(max_results=1)
+            if path:
+                _relocate(path)
     except Timeout:
         problem = f"{lock}: another process has had it for {LOCK_SECONDS:.0f} s; try again later"
         raise ModelmillError(problem) from None
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
         problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
         raise ModelmillError(without_credentials(problem)) from None
     return client
@@ -96,7 +131,7 @@ def experiment(client: "MlflowClient", name: str) -> str:
     if found := client.get_experiment_by_name(name):
         return found.experiment_id
     path = _database(tracking_uri())
-    location = (path.parent / "mlartifacts" / name).as_uri() if path else None
+    location = _artifacts(path, name) if path else None
     try:
         return client.create_experiment(name, location, {"mlflow.experimentKind": KIND})
     except MlflowException:  # another process was quicker

@@ -1,6 +1,7 @@
 """What a run in MLflow says of a training, so that runs compare: all of it from files."""
 
 import html
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,28 @@ def best_and_final(rows: Sequence[Row], better: Mapping[str, Better]) -> dict[st
         pick = max if better[name.removeprefix("validation_")] == "higher" else min
         best[f"best_{name}"] = pick(row[name] for row in rows if name in row)
     return final | best
+
+
+def registered(name: str, about: str) -> str:
+    """The description in Markdown of the registered model `name`."""
+    return (
+        f"{html.escape(about, quote=False)}\n\n`current` is the version that was evaluated last, "
+        f"the one in data/models/{name}: `modelmill serve {name}` answers with it."
+    )
+
+
+def arrays(meta: Mapping[str, Any]) -> str:
+    """The schema of a data set by its meta.json, as MLflow's pages show one: names and types."""
+    columns = [
+        {"name": name, "type": " × ".join([array["dtype"], *map(str, array["shape"][1:])])}
+        for name, array in meta["arrays"].items()
+    ]
+    return json.dumps({"mlflow_colspec": columns})
+
+
+def sizes(meta: Mapping[str, Any]) -> str:
+    """The profile of a data set by its meta.json: how many examples, or tokens, a split has."""
+    return json.dumps({name: stop - start for name, (start, stop) in meta["splits"].items()})
 
 
 def note(

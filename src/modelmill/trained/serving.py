@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,20 @@ from modelmill.datasets import processed, ratings, titles
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256, undamaged
+from modelmill.schema import validate
 from modelmill.trained import artifacts, recommender
 from modelmill.trained.artifacts import Card
+from modelmill.trained.writing import Sample, Writer
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models import ModelSignature
 
-EXAMPLES = ("classification", "reconstruction", "regression")  # take examples, the others users
-TASKS = (*EXAMPLES, *recommender.TASKS)
+EXAMPLES = ("classification", "reconstruction", "regression")  # what takes examples
+TEXT = "language_modeling"
+TASKS = (*EXAMPLES, TEXT, *recommender.TASKS)  # the last take users
 SEAL = "meta.sha256"  # of the files of `DATA` that are there: the arrays of the digest are not
-DATA = (processed.META, recommender.KNOWLEDGE, ratings.CATALOGUE)
+DATA = (processed.META, processed.VOCABULARY, recommender.KNOWLEDGE, ratings.CATALOGUE)
 TOP = 10
 REQUIREMENTS = ("tensorflow", "keras", "numpy", "pandas", "pydantic", "ruamel.yaml")
 
@@ -31,8 +35,11 @@ def pack(model: Path, data: Processed, folder: Path) -> Path:
     folder.mkdir()
     for path in (model / artifacts.CARD, model / artifacts.WEIGHTS, data.folder / processed.META):
         shutil.copy(path, folder)
-    if artifacts.read_card(model).settings["task"] in recommender.TASKS:
+    task = artifacts.read_card(model).settings["task"]
+    if task in recommender.TASKS:
         recommender.pack(data, folder)
+    if task == TEXT:
+        shutil.copy(data.folder / processed.VOCABULARY, folder)
     (folder / SEAL).write_text(_sealed(folder), encoding="ascii")
     return folder
 
@@ -52,8 +59,10 @@ def _require_sealed(folder: Path) -> None:
             raise ValueError(f"it, or what is beside it, is not what {SEAL} was written of")
 
 
-def signature(card: Card, data: Processed) -> "ModelSignature":
+def signature(card: Card, data: Processed, options: Mapping[str, Any]) -> "ModelSignature":
     """Inputs as the data set stores them; classes and probabilities, or outputs as they are.
+
+    What a text is written with is that of `options`, the model's `eval`, unless a request says so.
 
     Integers are declared as float64, which holds them all: MLflow makes what it is sent into what
     is declared here, and would make integers of fractions without a word.
@@ -65,6 +74,11 @@ def signature(card: Card, data: Processed) -> "ModelSignature":
         answer = Schema([ColSpec(kind, name) for name, kind in _columns(card).items()])
         top = ParamSchema([ParamSpec("top", "long", TOP)])
         return ModelSignature(Schema([ColSpec("string", "user")]), answer, top)
+    if card.settings["task"] == TEXT:
+        text = Schema([ColSpec("string", "text")])
+        kinds = {"length": "long", "pick": "string", "temperature": "double", "seed": "long"}
+        params = [ParamSpec(name, kinds[name], options["sample"][name]) for name in kinds]
+        return ModelSignature(text, text, ParamSchema(params))
     stored = data.arrays["x"].dtype
     declared = stored if stored.kind == "f" else np.dtype("float64")
     inputs = TensorSpec(declared, (-1, *card.spec.inputs["x"].shape))
@@ -77,13 +91,15 @@ def signature(card: Card, data: Processed) -> "ModelSignature":
     return ModelSignature(Schema([inputs]), outputs)
 
 
-def example(card: Card, data: Processed) -> Any:
+def example(card: Card, data: Processed, options: Mapping[str, Any]) -> Any:
     """What a request may hold."""
-    if card.settings["task"] in recommender.TASKS:
-        import pandas as pd
+    import pandas as pd
 
+    if card.settings["task"] == TEXT:
+        return pd.DataFrame({"text": [options["sample"]["prime"]]})
+    if card.settings["task"] in recommender.TASKS:
         return pd.DataFrame({"user": ratings.catalogue(data.folder).users[:1]})
-    declared = signature(card, data).inputs.input_types()[0]
+    declared = signature(card, data, options).inputs.input_types()[0]
     return data.arrays["x"][:1].astype(declared)
 
 
@@ -164,6 +180,34 @@ class ServedRecommender:
         return pd.DataFrame(rows, columns=[*_columns(self.model.card)])
 
 
+class ServedWriter:
+    """A trained language model that answers texts with what it makes of them."""
+
+    def __init__(self, folder: Path) -> None:
+        _require_sealed(folder)
+        self.writer = Writer(folder, Processed(folder, processed.read_meta(folder), {}))
+
+    def predict(self, inputs: "pd.DataFrame", params: dict[str, Any] | None = None) -> Any:
+        """Each text with its continuation.
+
+        Args:
+            params: the keys of `Sample` but for `prime`.
+
+        Raises:
+            MlflowException: a text has what the model does not know, or a key is out of range.
+        """
+        import pandas as pd
+
+        texts = []
+        for text in inputs["text"]:
+            try:
+                options = validate(Sample, {"prime": text, **(params or {})}, "", "params")
+                texts.append(self.writer.prepared(options)())
+            except ModelmillError as error:
+                raise _refusal(str(error)) from None
+        return pd.DataFrame({"text": texts})
+
+
 def _columns(card: Card) -> dict[str, str]:
     """What a recommender answers with, and of which type."""
     texts = dict.fromkeys(("user", "item", "title", "genres"), "string")
@@ -176,11 +220,13 @@ def _refusal(problem: str) -> Exception:
     return MlflowException.invalid_parameter_value(problem)
 
 
-def _load_pyfunc(path: str) -> Served | ServedRecommender:
+def _load_pyfunc(path: str) -> Served | ServedRecommender | ServedWriter:
     if "tensorflow" not in sys.modules:  # a server; whoever uses it already has set it up
         from modelmill import runtime
 
         runtime.start(seed=0)
     folder = Path(path)
     task = artifacts.read_card(folder).settings["task"]
+    if task == TEXT:
+        return ServedWriter(folder)
     return ServedRecommender(folder) if task in recommender.TASKS else Served(folder)
