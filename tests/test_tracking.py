@@ -587,7 +587,7 @@ def test_a_folder_that_is_copied_or_moved_keeps_its_artifacts_to_itself(house, m
     for run in found(client):
         assert run.info.artifact_uri.startswith(copy.as_uri())
     (path,) = (copy / "mlartifacts").rglob("evaluation.json")
-    assert path.read_bytes() == (copy / "data/figures/toy/evaluation.json").read_bytes()
+    assert path.read_bytes() == (copy / "data/evaluations/toy/evaluation.json").read_bytes()
     assert len(list((copy / "mlartifacts").rglob("new.txt"))) == 1
     assert client.get_experiment_by_name("mine").artifact_location == elsewhere
     assert {path: path.read_bytes() for path in house.rglob("mlartifacts/**/*.*")} == before
