@@ -1,8 +1,8 @@
 """Runs what changed, as `dvc repro` does, stages side by side.
 
-Which stages there are, what each depends on and whether it has to run is for DVC to say: each one
-is a `dvc repro --single-item` of its own, begun as soon as those it depends on are done. What is
-left behind is what `dvc repro` leaves, to the byte.
+Which stages there are, what each depends on and whether it has changed is for DVC to say. Each
+that has is a `dvc repro --single-item` of its own, begun as soon as those it depends on are done.
+What is left behind is what `dvc repro` leaves, to the byte.
 """
 
 import argparse
@@ -11,19 +11,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tqdm import tqdm
 
 from modelmill.errors import ModelmillError
 from modelmill.runtime import available_cores
 
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+Plan: TypeAlias = "dict[Stage, list[Stage]]"  # what each awaits, in the order of `dvc repro`
 DVC = (sys.executable, "-m", "dvc")
 LOCK = Path("dvc.lock")
 
@@ -48,59 +53,58 @@ def main() -> None:
     jobs = arguments.jobs or max(1, available_cores() // 2)
     if jobs == 1:
         os.execv(sys.executable, [*DVC, "repro", *arguments.targets])
+
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
     before = _locked()
-    order, needed = _plan(arguments.targets)
-    if not needed:
-        print("Data and pipelines are up to date.")
-        return
-    pool = Pool(jobs, order, needed)
     try:
-        with _interruptible():
+        repo = Repo(_wait_for_lock=True)
+        plan = _plan(repo, arguments.targets)
+    except DvcException as error:
+        raise ModelmillError(" ".join(str(error).split())) from None
+    pool = Pool(jobs, repo, plan)
+    with _interruptible(pool):
+        try:
             pool.run()
-    finally:
-        pool.stop()
-        _sort_lock([*before, *order])
+        finally:
+            pool.stop()
+            with repo.lock:
+                _sort_lock([*before, *(stage.addressing for stage in plan)])
     if pool.failed:
-        left = [name for name in order if name in needed and name not in pool.done]
+        left = [stage.addressing for stage in plan if stage not in pool.done]
         others = [name for name in left if name not in pool.failed]
         waiting = f"; they were waited for in vain by {', '.join(others)}" if others else ""
         raise ModelmillError(f"{', '.join(pool.failed)} failed{waiting}")
+    if not pool.begun:
+        print("Data and pipelines are up to date.")
 
 
-def _plan(targets: list[str]) -> tuple[list[str], dict[str, set[str]]]:
-    """All stages in the order of `dvc repro`; those that may have to run, and which they await."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+def _plan(repo: "Repo", targets: list[str]) -> "Plan":
     from dvc.repo.reproduce import plan_repro
 
-    try:
-        with Repo() as repo:
-            graph = repo.index.graph
-            asked = [stage for target in targets for stage in repo.stage.collect(target)]
-            wanted = set(plan_repro(graph, asked)) if asked else set(graph)
-            # Of a part of the graph DVC's order is another each time, of the whole it is not.
-            stages = [stage for stage in plan_repro(graph, list(graph)) if stage in wanted]
-            changed = repo.status(targets, with_deps=bool(targets))
-    except DvcException as error:
-        raise ModelmillError(" ".join(str(error).split())) from None
-    needed: dict[str, set[str]] = {}
-    for stage in stages:
-        awaited = {before.addressing for before in graph.successors(stage)} & needed.keys()
-        if awaited or stage.addressing in changed:
-            needed[stage.addressing] = awaited
-    return [stage.addressing for stage in stages], needed
+    graph = repo.index.graph
+    asked = [stage for target in targets for stage in repo.stage.collect(target)]
+    wanted = set(plan_repro(graph, asked)) if asked else set(graph)
+    # Of a part of the graph DVC's order is another each time, of the whole it is not.
+    stages = [stage for stage in plan_repro(graph, list(graph)) if stage in wanted]
+    return {stage: list(graph.successors(stage)) for stage in stages}
 
 
 class Pool:
-    """Runs stages, `jobs` at once, each after those it awaits.
+    """Runs the stages that have changed, `jobs` at once, each after those it awaits.
 
     Attributes:
-        done, failed: stages that ended well, and those that did not.
+        begun: whether any stage had to run.
+        done: stages that ended well, or had not changed.
+        failed: the names of those that did not.
+        stopping: whether no more stages begin.
     """
 
-    def __init__(self, jobs: int, order: list[str], needed: Mapping[str, set[str]]) -> None:
-        self.order, self.needed = order, needed
-        self.done: list[str] = []
+    def __init__(self, jobs: int, repo: "Repo", plan: "Plan") -> None:
+        self.repo, self.plan = repo, plan
+        self.begun = self.stopping = False
+        self.done: set[Stage] = set()
         self.failed: list[str] = []
         self._threads = ThreadPoolExecutor(jobs)
         self._places = list(range(jobs))
@@ -108,33 +112,45 @@ class Pool:
 
     def run(self) -> None:
         """Runs all; what awaits a stage that failed is left out."""
-        waiting = TopologicalSorter(self.needed)
+        order, waiting = list(self.plan), TopologicalSorter(self.plan)
         waiting.prepare()
-        running: dict[Future[bool], str] = {}
+        running: dict[Future[bool], Stage] = {}
         while True:
-            for name in sorted(waiting.get_ready(), key=self.order.index):
-                running[self._threads.submit(self._reproduce, name)] = name
+            while ready := waiting.get_ready():
+                for stage in sorted(ready, key=order.index):
+                    if self._changed(stage):
+                        self.begun = True
+                        running[self._threads.submit(self._reproduce, stage.addressing)] = stage
+                    else:
+                        self.done.add(stage)
+                        waiting.done(stage)
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                name = running.pop(future)
+                stage = running.pop(future)
                 if future.result():
-                    self.done.append(name)
-                    waiting.done(name)
+                    self.done.add(stage)
+                    waiting.done(stage)
                 else:
-                    self.failed.append(name)
+                    self.failed.append(stage.addressing)
 
     def stop(self) -> None:
         """Interrupts what is running, as Ctrl-C would, and waits for its end."""
-        from dvc.repo import Repo
-
+        self.stopping = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._processes:
-            with Repo(_wait_for_lock=True) as repo, repo.lock:  # so that none writes dvc.lock
-                for process in list(self._processes):
-                    with suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGINT)
+            with self.repo.lock:  # so that none is just writing dvc.lock
+                self.interrupt()
         self._threads.shutdown()
+
+    def interrupt(self) -> None:
+        for process in list(self._processes):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
+
+    def _changed(self, stage: "Stage") -> bool:
+        with self.repo.lock:
+            return bool(stage.changed())
 
     def _reproduce(self, name: str) -> bool:
         """One stage, its last line shown where there is a terminal, else all of its lines."""
@@ -171,10 +187,14 @@ class Pool:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM is Ctrl-C as well."""
+def _interruptible(pool: Pool) -> Iterator[None]:
+    """SIGTERM is Ctrl-C as well; a second one is for the stages, which then end at once."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if pool.stopping:
+            pool.interrupt()
+            return
+        pool.stopping = True
         raise KeyboardInterrupt("each stage goes on where it was in the next run")
 
     handlers = {

@@ -20,6 +20,8 @@ def test_what_is_left_is_what_dvc_leaves_to_the_byte(seed, tmp_path):
     assert (clone.path / "dvc.lock").read_bytes() == expected
     assert not clone.stale()
     assert clone.run(*COMMAND) == "Data and pipelines are up to date.\n"
+    clone.edit("conf/model/char_rnn.yaml", "about:", "# Says the same.\nabout:")
+    assert [line.split(":")[0] for line in clone.run(*COMMAND).splitlines()] == ["params"]
 
 
 @pytest.mark.long
