@@ -10,8 +10,6 @@ from modelmill.files import replacing_folder, require_writable
 from modelmill.params import Model, load
 from modelmill.schema import choose
 
-CHECKPOINTS = "data/checkpoints"
-
 
 def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__)
@@ -23,6 +21,9 @@ def main() -> None:
     name = parser().parse_args().model
     params = load()
     entry = choose(params.models, name, "models")
+
+    from modelmill.trained.training import CHECKPOINTS, begin
+
     models, checkpoints_of_all = Path("data/models"), repository.root() / CHECKPOINTS
     require_writable(models, checkpoints_of_all)
 
@@ -30,7 +31,6 @@ def main() -> None:
     from modelmill.tracking.experiments import Experiment
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
-    from modelmill.trained.training import begin
 
     data = processed.load(Path("data/processed", entry.dataset))
     spec = entry.spec(name, data.meta)

@@ -31,10 +31,9 @@ from modelmill.runtime import Precision
 from modelmill.schema import Section, choose, validate
 from modelmill.sweeps.settings import with_values
 from modelmill.trained import artifacts
-from modelmill.trained.training import begin
+from modelmill.trained.training import CHECKPOINTS, begin
 
 FOLDER = Path("data/replicates")
-CHECKPOINTS = "data/checkpoints"
 LOOK_SECONDS = 0.5  # between two looks whether Ctrl-C was pressed
 
 
@@ -63,7 +62,12 @@ class Replicate:
     data: Processed
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.key.rpartition('.')[2]} {self.value}"
+        return f"{self.name}, {self.kind} {self.value}"
+
+    @property
+    def kind(self) -> str:
+        """What it is one of: a seed, a fold."""
+        return self.key.rpartition(".")[2]
 
     @property
     def entry(self) -> Model:

@@ -37,7 +37,7 @@ def publish(made: Made) -> Path:
         The file in docs/results, in which those of other models stay as they are.
     """
     first, _ = made[0]
-    path = seeds.PATH.with_name(f"{first.key.rpartition('.')[2]}s.json")
+    path = seeds.PATH.with_name(f"{first.kind}s.json")
     known: Mapping[str, Any] = {"models": {}}
     if path.exists():
         with undamaged(path, f"git checkout {path}"):
@@ -128,12 +128,12 @@ def _draw(made: Made, bands: "Mapping[str, pd.DataFrame]") -> None:
     from modelmill.figures import curves
 
     first, _ = made[0]
-    title = f"{first.name}, {len(made)} {first.key.rpartition('.')[2]}s"
+    title = f"{first.name}, {len(made)} {first.kind}s"
     curves.replicates(_histories(made), bands, title, _picture(first))
 
 
 def _picture(first: Replicate) -> Path:
-    return FOLDER / first.name / f"{first.key.rpartition('.')[2]}s.png"
+    return FOLDER / first.name / f"{first.kind}s.png"
 
 
 def _record(made: Made, content: Mapping[str, Any]) -> None:
@@ -152,7 +152,7 @@ def _record(made: Made, content: Mapping[str, Any]) -> None:
     found = client.search_runs([experiment], f"tags.{REPLICATES} = '{tags[REPLICATES]}'")
     known = {run.data.tags[RECORD]: run.info for run in found if RECORD in run.data.tags}
     parents = [run.info.run_id for run in found if RECORD not in run.data.tags]
-    title = f"{first.name} over {first.key.rpartition('.')[2]}s"
+    title = f"{first.name} over {first.kind}s"
     parent = parents[0] if parents else _run(client, experiment, title, {**tags, **runs.origin()})
     for each, record in made:
         info = known.get(each.path.stem)
@@ -164,21 +164,17 @@ def _record(made: Made, content: Mapping[str, Any]) -> None:
         run = _run(client, experiment, str(each), own)
         client.log_param(run, each.key, each.value)
         runs.log_history(client, run, record.history)
-        _log(client, run, {f"test_{name}": value for name, value in record.metrics.items()})
+        runs.log_once(
+            client, run, {f"test_{name}": value for name, value in record.metrics.items()}
+        )
         client.set_terminated(run)
     metric = f"test_{content['metric']}"
     low, high = content["interval"]
     own = {"": content["mean"], "_stddev": content["stddev"], "_low": low, "_high": high}
-    _log(client, parent, {metric + suffix: value for suffix, value in own.items()})
+    runs.log_once(client, parent, {metric + suffix: value for suffix, value in own.items()})
     client.log_artifact(parent, str(_picture(first)))
     client.set_terminated(parent)
 
 
 def _run(client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str]) -> str:
     return client.create_run(experiment, tags=dict(tags), run_name=name).info.run_id
-
-
-def _log(client: "MlflowClient", run: str, values: Mapping[str, float]) -> None:
-    from mlflow.entities import Metric
-
-    client.log_batch(run, metrics=[Metric(name, value, 0, 0) for name, value in values.items()])

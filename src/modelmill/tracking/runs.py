@@ -137,7 +137,7 @@ def finish(
     """
     better = metrics(card.settings["task"])
     points = [summary.rounded(row) for row in rows]
-    _log_once(client, run_id, {**others, **summary.best_and_final(points, better)})
+    log_once(client, run_id, {**others, **summary.best_and_final(points, better)})
     end(client, card, run_id, "FINISHED")
 
 
@@ -161,7 +161,7 @@ def _begun(client: "MlflowClient", experiments: list[str], recording: str) -> "l
     return client.search_runs(experiments, f"tags.{RECORDING} = '{recording}'", max_results=1)
 
 
-def _log_once(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
+def log_once(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
     """Logs metrics that have no steps, but for those that the run has already."""
     known = client.get_run(run_id).data.metrics
     new = [(name, value, 0) for name, value in values.items() if known.get(name) != value]
@@ -229,7 +229,7 @@ def record(
         client.log_artifacts(run_id, str(texts), "evaluation")
         found = evaluation["metrics"]
         results = {f"test_{key}": found[key] for key in found if key != "parameters"}
-        _log_once(client, run_id, results)
+        log_once(client, run_id, results)
         client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
         if tags[NOTE] == summary.note(name, about, tags):  # nobody has written there
             tags["evaluated_on"] = evaluation["eval"]["split"]

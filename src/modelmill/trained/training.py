@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from modelmill.training.checkpoints import Checkpoints
     from modelmill.training.session import Training
 
+CHECKPOINTS = "data/checkpoints"  # of all trainings, below the repository's root
+
 
 def begin(
     params: Params, name: str, spec: Spec, data: Processed, kept: Path, cores: int | None = None
