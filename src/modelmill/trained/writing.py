@@ -1,6 +1,7 @@
 """A trained language model in use: the texts that it writes."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.schema import Section
 from modelmill.tasks.language_modeling import windows_of
+
+KEPT = 8  # ways of writing that are compiled
 
 
 class Sample(Section):
@@ -44,15 +47,14 @@ class Writer:
         self.vocabulary, self.unit = data.vocabulary(), data.meta["unit"]
         self._ids = {token: index for index, token in enumerate(self.vocabulary)}
         self.model = artifacts.restore(folder, windows_of(1, len(self.vocabulary)))
+        self._generator = lru_cache(KEPT)(self._compiled)
 
     def prepared(self, options: Sample) -> Callable[[], str]:
-        """Returns what writes the prime and its continuation, compiled once.
+        """Returns what writes the prime and its continuation, compiled once, whatever the prime.
 
         Raises:
             ModelmillError: `prime` holds a token that the model does not know.
         """
-        from modelmill.trained.inference import generator
-
         words = self.unit == "word"
         prime = options.prime.split() if words else list(options.prime)
         if not prime:
@@ -60,14 +62,7 @@ class Writer:
         for token in prime:
             if token not in self._ids:
                 raise ModelmillError(f"prime: the {self.unit} {token!r} is not in the vocabulary")
-        generate = generator(
-            self.model,
-            options.length,
-            options.pick,
-            options.temperature,
-            options.seed,
-            self._ids.get("<eos>" if words else " "),
-        )
+        generate = self._generator(options.length, options.pick, options.temperature, options.seed)
 
         def write() -> str:
             chosen = generate([self._ids[token] for token in prime])
@@ -77,3 +72,11 @@ class Writer:
             return " ".join(tokens).replace(" <eos>", "\n").replace("\n ", "\n")
 
         return write
+
+    def _compiled(
+        self, length: int, pick: str, temperature: float, seed: int
+    ) -> Callable[[list[int]], list[int]]:
+        from modelmill.trained.inference import generator
+
+        space = self._ids.get("<eos>" if self.unit == "word" else " ")
+        return generator(self.model, length, pick, temperature, seed, space)
