@@ -183,14 +183,15 @@ def prepare(workload: dict[str, Any]) -> Train:
     cells = {"rnn": 1, "lstm": 2}[net["cell"]] if tokens else 0
     state = [jnp.zeros([cells, batch, net["units"]]) for _ in range(net["layers"])] if tokens else 0
     carried = (parameters, update.init(parameters), state, jax.random.key(0))
-    random, place, order = np.random.default_rng(0), 0, np.arange(whole)
+    # The first lap begins an epoch, which is shuffled.
+    random, place, order = np.random.default_rng(0), whole, np.arange(whole)
 
     def lap(run: Callable[[Any, jax.Array], tuple[Any, jax.Array]]) -> None:
         nonlocal carried, place, order
         if place + count > whole:
             place = 0
-            order = order if tokens else random.permutation(len(x))[: whole * batch]
-            order = order if tokens else order.reshape(whole, batch)
+            if not tokens:
+                order = random.permutation(len(x))[: whole * batch].reshape(whole, batch)
         carried, values = run(carried, jnp.asarray(order[place : place + count]))
         place += count
         float(values[-1])
@@ -202,7 +203,6 @@ def prepare(workload: dict[str, Any]) -> Train:
             lap(run)
         return time.perf_counter() - began
 
-    place = whole  # the first epoch is shuffled as well
     fastest = choices[0] if len(choices) == 1 else min(choices, key=seconds)
 
     def train(steps: int) -> int:
