@@ -6,7 +6,7 @@ export PYTHONUNBUFFERED := 1
 INSTALL := pip install --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev repro report results bench sweep replicate test fuzz reliability \
-  check audit ui sync clean-checkpoints clean lock known-rows no-sweep no-model
+  screenshots check audit ui sync clean-checkpoints clean lock known-rows no-sweep no-model
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -83,6 +83,10 @@ fuzz: setup-dev ## 10,000 damaged or random files on every reader, a line as eac
 reliability: setup-dev ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
 	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
 	  -o faulthandler_timeout=0 --reliability=docs/reliability.md
+
+screenshots: setup-dev ## the documentation's pictures of the page of all results and of MLflow
+	modelmill report --now report.html
+	pytest -k "fits_the_screen or address_opens" --screenshots docs/screenshots
 
 check: setup-dev audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .

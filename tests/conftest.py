@@ -18,6 +18,7 @@ import requests
 from clone import ROOT, Clone, plant, ran
 from filelock import FileLock
 from hypothesis import settings
+from PIL import Image
 
 from modelmill.files import write_text
 from modelmill.report.table import insert
@@ -35,10 +36,16 @@ settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 settings.load_profile("suite")
 
 
+def photograph(tab, path):
+    """Saves what a browser's tab shows, in few colours, for the documentation."""
+    picture = Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
+    picture.quantize(128).save(path, optimize=True)
+
+
 def pytest_addoption(parser):
     parser.addoption("--long", action="store_true", help="also what takes minutes")
     parser.addoption("--reliability", type=Path, help="a document to write the table of faults to")
-    parser.addoption("--screenshots", type=Path, help="a folder for pictures of data/report")
+    parser.addoption("--screenshots", type=Path, help="a folder for pictures of its pages")
 
 
 def pytest_configure(config):

@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 import requests
-from conftest import ROOT, listening, serving
+from conftest import ROOT, listening, photograph, serving
 
 from modelmill import params
 from modelmill.files import write_json
@@ -78,9 +78,10 @@ def recorded(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ui(recorded):
+def ui(recorded, pytestconfig):
     """The server of `make ui`: its process and its port."""
-    environment = {**os.environ, "DVC_ROOT": str(recorded[0])}
+    root = ROOT if pytestconfig.getoption("--screenshots") else recorded[0]
+    environment = {**os.environ, "DVC_ROOT": str(root)}
     command = [sys.executable, "-m", "pipelines", "ui", "--port"]
     options = {"cwd": ROOT, "env": environment}
     with serving(lambda port: [*command, str(port)], "/health", **options) as found:
@@ -118,12 +119,23 @@ def test_the_address_is_of_the_runs_and_one_process_answers(ui, recorded):
     assert psutil.Process(server.pid).children(recursive=True) == []
 
 
-def test_the_address_opens_the_runs_in_columns_the_best_first(tab, recorded):
+def test_the_address_opens_the_runs_in_columns_the_best_first(ui, tab, recorded, pytestconfig):
+    """With --screenshots it is a picture of this repository's runs on MNIST."""
+    folder = pytestconfig.getoption("--screenshots")
     tab, address = tab
-    tab.goto(address + recorded[1][0].partition("/runs/")[0] + "/runs?" + QUERY)
+    if folder:
+        lines = iter(ui[0].stdout.readline, "")
+        page = next(line.split()[1] for line in lines if line.startswith("mnist:"))
+    else:
+        page = address + recorded[1][0].partition("/runs/")[0] + "/runs?" + QUERY
+    tab.goto(page)
     heads = ("Created", "Duration", "test_accuracy", "best_validation_accuracy")
     places = [place(tab.get_by_text(name, exact=True))["x"] for name in heads]
     assert places == sorted(places)
+    if folder:
+        tab.get_by_role("button", name="Close").first.click()  # what MLflow has beside the table
+        photograph(tab, folder / "mlflow_runs.png")
+        return
     links = [tab.get_by_role("link", name=name, exact=True) for name in ("slow", "quick")]
     better, worse = (place(link)["y"] for link in links)
     assert better < worse

@@ -169,7 +169,8 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     clone.edit(
         "src/modelmill/training/checkpoints.py", "SECONDS, SECONDS_AT_LAP = 30.0, 5.0", often
     )
-    clone.edit(f"conf/model/{model}.yaml", "smoke: 20 steps", "smoke: 20000 steps")
+    clone.edit(f"conf/model/{model}.yaml", "smoke: 20 steps", "smoke: 6000 steps")
+    clone.edit(f"conf/model/{model}.yaml", "fit:", "fit:\n  validate_every: 100 epochs")
     clone.compose("profile=smoke")
 
     def kept():

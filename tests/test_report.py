@@ -4,12 +4,11 @@ import json
 import re
 import shutil
 from dataclasses import asdict
-from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, photograph
 from PIL import Image
 
 from modelmill import params
@@ -394,12 +393,11 @@ def test_the_page_fits_the_screen(chromium, page, pytestconfig, width, height, s
     folder = pytestconfig.getoption("--screenshots")
     size = {"width": width, "height": height}
     tab = chromium.new_page(viewport=size, color_scheme=scheme)
-    tab.goto((ROOT / "data/report/index.html" if folder else page).as_uri())
+    tab.goto((ROOT / "report.html" if folder else page).as_uri())
     tab.locator("#table tbody tr").first.wait_for()
     assert tab.evaluate("document.documentElement.scrollWidth") == width
     if folder:
-        picture = Image.open(BytesIO(tab.screenshot())).convert("RGB")
-        picture.quantize(128).save(folder / f"page_{width}_{scheme}.png", optimize=True)
+        photograph(tab, folder / f"page_{width}_{scheme}.png")
 
 
 def test_names_and_structure_are_there_for_a_screen_reader(opened):

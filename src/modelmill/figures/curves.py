@@ -92,7 +92,7 @@ def perplexity(history: pd.DataFrame, per_step: int, unit: str, title: str, path
 def _by_epoch(axes: Axes) -> None:
     """Whole epochs at the ticks, where there are enough of them."""
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=3))
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=3))
 
 
 def _two_curves(axes: Axes, x: pd.Series, history: pd.DataFrame, metric: str) -> None:
