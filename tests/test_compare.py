@@ -18,6 +18,7 @@ from modelmill.reference import Reference
 from modelmill.tracking import experiments, runs, store
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import HISTORY
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -53,7 +54,7 @@ def record(root, name, batch_size, rate):
     lines += [
         f"{n * 10},{n},{n * 10 * batch_size},{rate},{1 / n},{1 - rate / n}" for n in range(1, 6)
     ]
-    (model / artifacts.HISTORY).write_text("\n".join(lines), encoding="utf-8")
+    (model / HISTORY).write_text("\n".join(lines), encoding="utf-8")
     artifacts.save_evaluation(
         root / "data/evaluations" / name, card, {"split": "test"}, {"accuracy": 1 - rate}
     )

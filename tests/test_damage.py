@@ -25,6 +25,7 @@ from modelmill.report import stages, table
 from modelmill.report.page import write
 from modelmill.sweeps import state
 from modelmill.trained import artifacts
+from modelmill.trained.history import read_history
 
 NAMES = ("line_sgd", "line_gd")
 MODEL, FIGURES = "data/models/line_sgd", "data/figures/line_sgd"
@@ -199,7 +200,7 @@ def test_a_damaged_vocabulary_is_an_error(here, content):
 
 def test_a_column_that_is_asked_for_must_be_there(here):
     with pytest.raises(ModelmillError, match=r"no column perplexity: run `dvc repro train@"):
-        artifacts.read_history(Path(MODEL), "perplexity")
+        read_history(Path(MODEL), "perplexity")
 
 
 @pytest.mark.parametrize("name", [f"{FIGURES}/fit.png", f"{TEXTS}/sample.txt"])
@@ -271,7 +272,7 @@ def test_any_damage_is_answered_in_one_line(house, everything, data):
         assert found or name == "docs/results/seeds.json"  # which all share, and git has
         read(write, Path("page.html"), everything, Path())
         read(_answer)
-        read(artifacts.read_history, Path(MODEL))
+        read(read_history, Path(MODEL))
         read(artifacts.read_snapshots, Path(MODEL))
 
 

@@ -12,6 +12,7 @@ from modelmill.models import Spec, mlp
 from modelmill.schema import validate
 from modelmill.tasks import classification
 from modelmill.trained import artifacts
+from modelmill.trained.history import read_history, read_phases
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 PRETRAIN = {
@@ -126,9 +127,9 @@ def test_a_history_in_phases_is_read_as_that_of_the_last_one(tmp_path):
     header, first, *_ = (tmp_path / "history.csv").read_text().splitlines()
     assert header.startswith("step,phase,epoch,examples,learning_rate,reconstruction_error,")
     assert first.endswith(",,,,")  # what is not measured yet
-    phases = artifacts.read_phases(tmp_path)
+    phases = read_phases(tmp_path)
     assert ["loss" in laps for laps in phases] == [False, False, True, True]
-    history = artifacts.read_history(tmp_path, "accuracy")
+    history = read_history(tmp_path, "accuracy")
     assert history.step.tolist() == [5, 10]
     assert history.epoch.tolist() == [1, 2]
     assert "reconstruction_error" not in history

@@ -21,6 +21,7 @@ from modelmill.report.moment import Change, Moment
 from modelmill.report.page import write
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import HISTORY
 
 EVIL = "</script><script>document.title = 'taken'</script><b onclick=x>"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -69,7 +70,7 @@ def _run(everything, data, name, number):
     inputs = {key: Input((1,)) for key in part("models", entry.arch, name).INPUTS}
     card = Card(settings, Spec(inputs, 1), "d", name, 10**number)
     (model / artifacts.CARD).write_text(json.dumps(asdict(card)), encoding="utf-8")
-    _history(5000 if name == "line_sgd" else 20).to_csv(model / artifacts.HISTORY, index=False)
+    _history(5000 if name == "line_sgd" else 20).to_csv(model / HISTORY, index=False)
     metrics = {entry.reference.metric: 0.5 + number / 100}
     artifacts.save_evaluation(data / "evaluations" / name, card, entry.eval.model_dump(), metrics)
     write_json(data / "metrics" / f"{name}.json", metrics)

@@ -17,6 +17,7 @@ from modelmill.parts import part
 from modelmill.report import seeds, table
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import HISTORY
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +47,7 @@ def evaluated(everything, tmp_path):
         card = Card(settings, Spec(inputs, 1), data, "f", 7850)
         (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
         step, epoch = ran
-        (model / artifacts.HISTORY).write_text(
-            f"step,epoch,loss\n1,0.001,2.0\n{step},{epoch},1.0\n"
-        )
+        (model / HISTORY).write_text(f"step,epoch,loss\n1,0.001,2.0\n{step},{epoch},1.0\n")
         options = everything.models[name].eval.model_dump() | evaluated_with
         artifacts.save_evaluation(root / "evaluations" / name, card, options, metrics)
         write_json(root / "metrics" / f"{name}.json", metrics)

@@ -13,7 +13,7 @@ from modelmill.errors import ModelmillError
 from modelmill.plain_yaml import yaml_data
 from modelmill.schema import validate
 from modelmill.sweeps import promote, settings, state
-from modelmill.trained import artifacts
+from modelmill.trained.history import read_history
 
 FIT, NET = "models.mnist_mlp.fit", "models.mnist_mlp.net"
 HEADER = """
@@ -230,7 +230,7 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
     assert f"learning_rate: {best['fit.learning_rate']}" in experiment.read_text(encoding="utf-8")
     clone.compose("+experiment=failing_best", "profile=smoke")
     clone.call("train", "mnist_mlp")
-    history = artifacts.read_history(clone.path / "data/models/mnist_mlp")
+    history = read_history(clone.path / "data/models/mnist_mlp")
     assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
 
     printed = clone.sweep("failing", "--write")

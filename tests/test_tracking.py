@@ -30,6 +30,7 @@ from modelmill.tracking import recorder as tracking
 from modelmill.tracking.experiments import Experiment
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import HISTORY
 
 SETTINGS = {
     "model": "toy",
@@ -99,7 +100,7 @@ def write_files(house, card=CARD, loss=0.25):
     for folder in (model, figures):
         folder.mkdir(parents=True, exist_ok=True)
     (model / artifacts.CARD).write_text(json.dumps(dataclasses.asdict(card)))
-    (model / artifacts.HISTORY).write_text("step,epoch,examples,loss\n1,0.5,10,2.0\n2,1.0,20,1.0\n")
+    (model / HISTORY).write_text("step,epoch,examples,loss\n1,0.5,10,2.0\n2,1.0,20,1.0\n")
     metrics = {"loss": loss, "parameters": 1}
     artifacts.save_evaluation(house / "data/evaluations/toy", card, {"split": "train"}, metrics)
     write_json(house / "data/metrics/toy.json", metrics)

@@ -15,6 +15,7 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder, write_text
 from modelmill.parts import part
+from modelmill.trained.history import read_history
 
 if TYPE_CHECKING:
     from modelmill.trained.artifacts import Card
@@ -97,7 +98,7 @@ def evaluate(job: Job, options: Any) -> dict[str, float]:
         metrics = evaluation.evaluate(replace(job, figures=pictures, texts=texts), options)
         job.require_whole(options.split, metrics)
         metrics["parameters"] = job.card.parameters
-        history = artifacts.read_history(job.folder)
+        history = read_history(job.folder)
         curves.learning_curves(history, job.name, pictures / "curves.png")
         for metric, table in curves.tables(history).items():
             write_text(tables / f"{metric}.csv", table)

@@ -10,6 +10,7 @@ from modelmill.files import write_text
 from modelmill.reference import Better
 from modelmill.schema import Section
 from modelmill.tasks.classification import log_probabilities, probabilities
+from modelmill.trained.history import read_phases
 
 if TYPE_CHECKING:
     import keras
@@ -151,9 +152,8 @@ def _strongest(filters: np.ndarray) -> tuple[str, np.ndarray]:
 def _draw_pretraining(job: Job) -> None:
     """How well each layer came to know what those below it answer, if it learnt that first."""
     from modelmill.figures import curves
-    from modelmill.trained import artifacts
 
-    layers = [laps for laps in artifacts.read_phases(job.folder) if "loss" not in laps]
+    layers = [laps for laps in read_phases(job.folder) if "loss" not in laps]
     if layers:
         curves.pretraining(layers, job.name, job.figures / "pretraining.png")
 

@@ -11,6 +11,7 @@ from modelmill.files import write_text
 from modelmill.reference import Better
 from modelmill.schema import Section
 from modelmill.tasks.language_modeling import perplexity, windows_of
+from modelmill.trained.history import read_history
 from modelmill.trained.writing import Sample, Writer
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _show_learning(job: Job, writer: Writer, write: "Callable[[], str]") -> None
     from modelmill.trained import artifacts
 
     fit, unit = job.card.settings["fit"], job.data.meta["unit"]
-    history = artifacts.read_history(job.folder, "perplexity")
+    history = read_history(job.folder, "perplexity")
     per_step = fit["batch_size"] * fit["num_steps"]
     path = job.figures / "perplexity.png"
     curves.perplexity(history, per_step, unit, job.name, path)

@@ -5,6 +5,7 @@ import numpy as np
 from modelmill.evaluation import Job
 from modelmill.reference import Better
 from modelmill.schema import Section
+from modelmill.trained.history import read_history
 
 METRICS: dict[str, Better] = {
     "slope_error": "lower",
@@ -53,7 +54,7 @@ def _line(job: Job, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> dict[s
         curves.line_over_time(
             x.ravel(),
             y.ravel(),
-            artifacts.read_history(job.folder).step.to_numpy(),
+            read_history(job.folder).step.to_numpy(),
             np.array([_pair(snapshot) for snapshot in snapshots]),
             f"{job.name}: the line while it learns",
             job.figures / "line_over_time.png",

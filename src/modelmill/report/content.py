@@ -20,8 +20,8 @@ from modelmill.report import charts, seeds, table
 from modelmill.report.charts import Chart
 from modelmill.schema import Open, validate
 from modelmill.tracking.summary import flatten
-from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import read_history
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +160,7 @@ def _shown(model: Shown, data: Path, bands: charts.Bands) -> Shown:
         return replace(model, problem=model.result.get("problem", ""))
     folder, remedy = data / "figures" / model.name, f"dvc repro evaluate@{model.name}"
     try:
-        history = artifacts.read_history(data / "models" / model.name)
+        history = read_history(data / "models" / model.name)
         return replace(
             model,
             charts=charts.curves(history, model.result["metric"], bands),

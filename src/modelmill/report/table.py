@@ -17,6 +17,7 @@ from modelmill.report import seeds
 from modelmill.report.seeds import Seeds
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import read_history
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +100,7 @@ def _measured(
         return {}
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
         return {}
-    history = artifacts.read_history(data / "models" / name)
+    history = read_history(data / "models" / name)
     metric, found = model.reference.metric, evaluation["metrics"]
     result: Result = {
         "value": found.get(metric),

@@ -31,6 +31,7 @@ from modelmill.runtime import Precision
 from modelmill.schema import Section, choose, validate
 from modelmill.sweeps.settings import with_values
 from modelmill.trained import artifacts
+from modelmill.trained.history import read_history
 from modelmill.trained.training import CHECKPOINTS, begin
 
 FOLDER = Path("data/replicates")
@@ -124,7 +125,7 @@ class Replicate:
 
 
 def _record(key: str, value: Any, metrics: Mapping[str, float], model: Path) -> Record:
-    history = artifacts.read_history(model).to_dict("records")
+    history = read_history(model).to_dict("records")
     return Record(over={key: value}, metrics=dict(metrics), history=history)
 
 

@@ -17,6 +17,7 @@ from modelmill.tracking.store import NOTE
 from modelmill.tracking.summary import Row
 from modelmill.trained import artifacts, serving
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import read_phases
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -210,7 +211,7 @@ def record(
     run_id = find(client, card)
     missing = run_id is None
     if run_id is None:
-        phases = artifacts.read_phases(folder)
+        phases = read_phases(folder)
         meta = _meta(root / "data/processed", card)
         rows = [row for phase in phases for row in phase.to_dict("records")]
         origin = {"recorded_by": "sync"}

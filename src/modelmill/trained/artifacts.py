@@ -5,7 +5,6 @@ them) hold results; model.json says what the training was made from, so that a m
 and its run recorded, without params.yaml.
 """
 
-import csv
 import hashlib
 import json
 import math
@@ -24,13 +23,12 @@ from modelmill.files import json_text, read_json, sha256, undamaged, write_json
 from modelmill.models import Input, Spec
 from modelmill.parts import PACKAGE, part
 from modelmill.schema import Open, Section, validate
+from modelmill.trained.history import read_history, remedy, write_history
 
 if TYPE_CHECKING:
     import keras
-    import pandas as pd
 
-WEIGHTS, CARD, HISTORY = "model.weights.h5", "model.json", "history.csv"
-SNAPSHOTS = "snapshots.npy"
+WEIGHTS, CARD, SNAPSHOTS = "model.weights.h5", "model.json", "snapshots.npy"
 EVALUATION = "evaluation.json"
 
 
@@ -95,19 +93,14 @@ def save(
     folder: Path,
     model: "keras.Model",
     card: Card,
-    history: list[dict[str, float]],
+    rows: list[dict[str, float]],
     snapshots: np.ndarray,
 ) -> None:
     """Writes the four files, the same bytes for the same training; the card gets its digest."""
     model.save_weights(folder / WEIGHTS)
     np.save(folder / SNAPSHOTS, snapshots)
     write_json(folder / CARD, asdict(replace(card, digest=_digest(folder, card))))
-    with (folder / HISTORY).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        names = list(dict.fromkeys(name for row in history for name in row))
-        writer.writerow(names)
-        for row in history:
-            writer.writerow([f"{row[name]:.9g}" if name in row else "" for name in names])
+    write_history(folder, rows)
 
 
 def _digest(folder: Path, card: Card) -> str:
@@ -158,10 +151,6 @@ class _Card(Section):
     digest: str = ""
 
 
-def _remedy(folder: Path) -> str:
-    return f"dvc repro train@{folder.name}"
-
-
 def read_card(folder: Path) -> Card:
     """Reads model.json.
 
@@ -170,8 +159,8 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD
     if not path.exists():
-        raise ModelmillError(f"no trained model in {folder}: run `{_remedy(folder)}`")
-    with undamaged(path, _remedy(folder)):
+        raise ModelmillError(f"no trained model in {folder}: run `{remedy(folder)}`")
+    with undamaged(path, remedy(folder)):
         found = validate(_Card, read_json(path), "", str(path))
         given = found.settings
         task, arch = part("tasks", given.task, "task"), part("models", given.arch, "arch")
@@ -182,64 +171,6 @@ def read_card(folder: Path) -> Card:
         inputs = {name: Input(tuple(of.shape), of.ids) for name, of in found.spec.inputs.items()}
         spec = Spec(inputs, found.spec.outputs)
         return Card(**{**found.model_dump(), "spec": spec})
-
-
-def read_history(folder: Path, *names: str) -> "pd.DataFrame":
-    """Reads history.csv: a row per lap, all of them numbers; steps are whole.
-
-    Of a training in phases it is the last one, counted from its own beginning; see `read_phases`.
-
-    Args:
-        names: the metrics that must be among its columns, beside the loss.
-
-    Raises:
-        ModelmillError: it is missing or damaged.
-    """
-    *before, last = read_phases(folder)
-    with undamaged(folder / HISTORY, _remedy(folder)):
-        if missing := {"loss", *names}.difference(last):
-            raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-    if before:
-        last["step"] -= before[-1].step.iloc[-1]
-    return last
-
-
-def read_phases(folder: Path) -> "list[pd.DataFrame]":
-    """Reads history.csv: of each phase, most often the only one, its laps and what they measure.
-
-    Raises:
-        ModelmillError: it is missing or damaged.
-    """
-    import pandas as pd
-
-    path = folder / HISTORY
-    with undamaged(path, _remedy(folder)):
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file, strict=True)
-        if len(set(header)) < len(header) or {len(row) for row in rows} != {len(header)}:
-            raise ValueError("its rows are not as long as its header, which names each column once")
-        several = "phase" in header  # which do not measure the same
-        values = [[float(value or (math.nan if several else "")) for value in row] for row in rows]
-        frame = pd.DataFrame(values, columns=header)
-        of = frame.phase if several else np.ones(len(frame))
-        parts = [part.dropna(axis=1, how="all") for _, part in frame.groupby(of, dropna=False)]
-        for part in parts:
-            if missing := {"step", "epoch"}.difference(part):
-                raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-        if not (_rises(frame.step) and (np.diff(of) >= 0).all() and all(map(_is_whole, parts))):
-            raise ValueError("its steps and epochs do not rise from above 0 on, all of it numbers")
-        return [part.astype({"step": "int64"}).reset_index(drop=True) for part in parts]
-
-
-def _is_whole(laps: "pd.DataFrame") -> bool:
-    """Whether the laps of a phase follow one another, and all about them is known."""
-    step, epoch = laps.step, laps.epoch
-    begun = 0 < epoch.iloc[0] <= step.iloc[0] and step.iloc[-1] < 2**53
-    return bool(begun and _rises(epoch) and np.isfinite(laps.to_numpy()).all())
-
-
-def _rises(values: "pd.Series") -> bool:
-    return bool((values.diff()[1:] > 0).all())
 
 
 def save_evaluation(
@@ -306,7 +237,7 @@ def read_snapshots(folder: Path) -> np.ndarray:
     """
     path = folder / SNAPSHOTS
     laps, parameters = len(read_history(folder)), read_card(folder).parameters
-    with undamaged(path, _remedy(folder)):
+    with undamaged(path, remedy(folder)):
         snapshots = np.lib.format.open_memmap(path, mode="r")
         if snapshots.shape not in ((laps, parameters), (0, parameters)):
             raise ValueError(f"{snapshots.shape} for {laps} laps of {parameters} parameters")
@@ -331,7 +262,7 @@ def restore(folder: Path, spec: Spec | None = None) -> "keras.Model":
     card, path = read_card(folder), folder / WEIGHTS
     name, arch = card.settings["model"], card.settings["arch"]
     net = validate(part("models", arch, f"{CARD}: arch").Net, card.settings["net"], "net", CARD)
-    with undamaged(path, _remedy(folder)):
+    with undamaged(path, remedy(folder)):
         if card.digest and card.digest != _digest(folder, card):
             raise ValueError(f"it is not what {CARD} was written of, or that has changed")
         model = models.build(name, arch, net, spec or card.spec)
