@@ -11,6 +11,7 @@ from conftest import ROOT
 from test_commands import ask
 
 import pipelines
+from modelmill import web
 from modelmill.errors import ModelmillError
 from modelmill.plain_yaml import yaml_data
 from modelmill.sweeps import settings, state
@@ -74,6 +75,12 @@ def test_a_mistake_is_answered_by_what_to_do(answers, mistake):
     error = [line for line in answer.err.splitlines() if not line.startswith(("usage", " "))]
     assert len(error) == 1, answer.err
     assert set(answer.imported) <= {"mlflow"}
+
+
+def test_two_servers_begun_at_once_do_not_share_a_port():
+    port = int(free())
+    with web.listen(port), pytest.raises(ModelmillError, match="already in use"):
+        web.listen(port)
 
 
 def test_make_names_what_is_missing_before_it_prepares_anything():
