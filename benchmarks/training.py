@@ -3,7 +3,8 @@
 Every contender trains the same model of conf/ on the same data with the same batch size, in a
 process of its own that waits while another is measured: Keras' `fit`, a loop in the style of
 TensorFlow 1, PyTorch with and without `torch.compile`, and JAX, where there are interpreters that
-have them. A complete run writes docs/results/bench.json and the table in docs/speed.md.
+have them; Boltzmann machines, which learn without labels, also scikit-learn and plain NumPy. A
+complete run writes docs/results/bench.json and the table in docs/speed.md.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -41,8 +42,10 @@ TITLES = {
     "torch": "PyTorch eager",
     "torch_compile": "PyTorch compiled",
     "jax": "JAX",
+    "sklearn": "scikit-learn",
+    "numpy": "NumPy",
 }
-GEMM_STEPS, GEMM_FLOPS = 20, 2 * 2048**3
+GEMM_STEPS, GEMM_FLOPS = 5, 2 * 2048**3
 
 
 class Length(NamedTuple):
@@ -57,16 +60,30 @@ class Length(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A workload: a model of conf/, its batch size, and how many steps make a lap."""
+    """A workload: a model of conf/, its batch size, and how many steps make a lap.
+
+    Attributes:
+        contenders: who trains it.
+        fit: keys of the model's `fit` that are others than in conf/.
+    """
 
     model: str
     batch_size: int
     steps: int
     unit: str = "examples"
+    contenders: tuple[str, ...] = (
+        "modelmill",
+        "keras_fit",
+        "tf1",
+        "torch",
+        "torch_compile",
+        "jax",
+    )
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
 
-ROWS = {
-    "softmax": Row("mnist_softmax", 128, 1720),
+LABELLED = {
+    "softmax": Row("mnist_softmax", 128, 430),
     "mlp": Row("mnist_mlp", 128, 430),
     "deep_mlp": Row("mnist_deep_mlp", 128, 215),
     "cnn": Row("mnist_cnn", 128, 40),
@@ -75,14 +92,37 @@ ROWS = {
     "ptb": Row("ptb_small", 30, 40, "words"),
     "char_rnn": Row("char_rnn", 60, 180, "characters"),
 }
+# By contrastive divergence of one step, from the first step to the last.
+UNLABELLED = {
+    "rbm": Row(
+        "mnist_rbm",
+        100,
+        550,
+        contenders=("modelmill", "sklearn", "torch", "torch_compile"),
+        fit={"chains": "data", "gibbs_steps": 1, "centred": False},
+    ),
+    "rbm_item": Row(
+        "movielens_rbm_item",
+        32,
+        51,
+        "films",
+        contenders=("modelmill", "numpy"),
+        fit={"grow_every": 1_000_000},
+    ),
+}
+ROWS = LABELLED | UNLABELLED
 
 
 def flops(arch: str, net: Mapping[str, Any], outputs: int) -> float:
-    """Floating-point operations of training on one digit or token, in matrix products alone.
+    """Floating-point operations of training on one example or token, in matrix products alone.
 
     A multiplication and an addition forward are two of each backward, or one where the inputs are
-    the data and need no gradient.
+    the data and need no gradient. Contrastive divergence goes up, down and up again, and what it
+    finds together in the data and in the dream are two products more.
     """
+    if arch in ("rbm", "rating_rbm"):
+        visible = outputs if arch == "rating_rbm" else 28 * 28
+        return 10 * visible * net["hidden_units"]
     if arch == "recurrent_lm":
         width = {"rnn": 1, "lstm": 4}[net["cell"]] * net["units"]
         inputs = net["embedding"] + (net["layers"] - 1) * net["units"]
@@ -111,14 +151,15 @@ def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ModelmillError: the data set is not prepared.
     """
-    row = ROWS[name]
-    typed = Model.model_validate(models[row.model]).typed(row.model, "conf")
-    model = typed.model_dump(mode="json")
-    model["fit"] |= {
+    row, model = ROWS[name], models[ROWS[name].model]
+    fit = model["fit"] | {
         "batch_size": row.batch_size,
         "length": "1000000 steps",
         "validate_every": f"{row.steps} steps",
+        **row.fit,
     }
+    typed = Model.model_validate(model | {"fit": fit}).typed(row.model, "conf")
+    model = typed.model_dump(mode="json")
     data = Path("data/processed", model["dataset"])
     try:
         meta = read_meta(data)
@@ -129,9 +170,16 @@ def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
         "model": model,
         "data": str(data),
         "rows": meta["splits"]["train"],
-        "outputs": meta.get("outputs") or meta["vocabulary_size"],
+        "outputs": _outputs(meta),
         "unit": row.unit,
     }
+
+
+def _outputs(meta: Mapping[str, Any]) -> int:
+    """Classes, tokens, or what all users could give a film: so many stars each."""
+    if "users" in meta:
+        return meta["users"] * meta["stars"]
+    return meta.get("outputs") or meta["vocabulary_size"]
 
 
 class Contender:
@@ -215,31 +263,32 @@ def measured(
 
 
 def ratios(rows: Mapping[str, Mapping[str, Any]], other: str) -> float:
-    """The geometric mean, over all rows, of modelmill's speed over that of `other`."""
-    logs = [math.log(row["modelmill"] / row[other]) for row in rows.values()]
+    """The geometric mean, over rows that have `other`, of modelmill's speed over its."""
+    logs = [math.log(row["modelmill"] / row[other]) for row in rows.values() if other in row]
     return math.exp(statistics.fmean(logs))
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Lines of a Markdown table, and one of what it comes to."""
-    others = [who for who in TITLES if all(who in row for row in rows.values())]
-    head = ["", *(TITLES[who] for who in others), "over the fastest", "GFLOP/s (of a product's)"]
+    present = [who for who in TITLES if any(who in row for row in rows.values())]
+    head = ["", *(TITLES[who] for who in present), "over the fastest", "GFLOP/s (of a product's)"]
     lines = [head, ["---"] * len(head)]
     for name, row in rows.items():
-        best = max(row[who] for who in others if who != "modelmill")
+        best = max(row[who] for who in present[1:] if who in row)
         lines.append(
             [
                 f"{name}, {row['unit']}",
-                *(_rate(row, who) for who in others),
+                *(_rate(row, who) for who in present),
                 f"{row['modelmill'] / best:.2f} ×",
                 f"{row['gflops']:.0f} ({row['gflops'] / row['gemm_gflops']:.0%})",
             ]
         )
-    means = [f"{ratios(rows, who):.2f} × {TITLES[who]}" for who in others if who != "modelmill"]
+    labelled = {name: row for name, row in rows.items() if name in LABELLED}
+    compared = [who for who in present[1:] if any(who in row for row in labelled.values())]
+    means = [f"{ratios(labelled, who):.2f} × {TITLES[who]}" for who in compared]
     return [
         *("| " + " | ".join(cells) + " |" for cells in lines),
-        "",
-        f"Geometric means: {', '.join(means)}.",
+        *(["", f"Geometric means over models with labels: {', '.join(means)}."] if means else []),
     ]
 
 
@@ -250,6 +299,8 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def _rate(row: Mapping[str, Any], who: str) -> str:
+    if who not in row:
+        return "–"
     low, high = (f"{_thousands(value)}" for value in row["ranges"][who])
     return f"{_thousands(row[who])} ({low}–{high})"
 
@@ -271,24 +322,29 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.check:
         return
-    pythons = dict.fromkeys(("modelmill", "keras_fit", "tf1"), sys.executable)
+    here = ("modelmill", "keras_fit", "tf1", "sklearn", "numpy")
+    pythons = dict.fromkeys(here, sys.executable)
     if arguments.torch:
         pythons |= dict.fromkeys(("torch", "torch_compile"), arguments.torch)
     if arguments.jax:
         pythons["jax"] = arguments.jax
     for who in TITLES.keys() - pythons.keys():
         print(f"{TITLES[who]} is left out: it is not installed", file=sys.stderr)
-    length = Length(2, 1.0) if arguments.quick else Length(5, 5.0)
+    length = Length(2, 0.5) if arguments.quick else Length(5, 5.0)
     models = yaml_data(compose(["profile=full"]))["models"]
     told = {name: workload(name, models) for name in arguments.only}
-    total = len(told) * length.rounds * (len(pythons) + 1)
+    chosen = {
+        name: {who: pythons[who] for who in ROWS[name].contenders if who in pythons}
+        for name in told
+    }
+    total = length.rounds * sum(len(pythons) + 1 for pythons in chosen.values())
     rows = {}
     with tqdm(total=total, unit=" measurements", dynamic_ncols=True) as bar:
         for name in told:
-            rows[name] = measured(name, told[name], pythons, length, bar)
+            rows[name] = measured(name, told[name], chosen[name], length, bar)
     lines = table(rows)
     print("\n".join(lines))
-    if arguments.quick or list(rows) != list(ROWS) or list(pythons) != list(TITLES):
+    if arguments.quick or list(rows) != list(ROWS) or pythons.keys() != TITLES.keys():
         return
     gemm = statistics.median(row["gemm_gflops"] for row in rows.values())
     report = {"machine": machine(), "gemm_gflops": gemm, "rounds": length.rounds, "rows": rows}

@@ -51,6 +51,12 @@ def images(workload: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return x, split(workload, "y").astype(np.int64)
 
 
+def vectors(workload: dict[str, Any]) -> np.ndarray:
+    """Digits of ones and zeros, float32 [n, 784]."""
+    x = split(workload, "x")
+    return x.reshape(len(x), -1).astype(np.float32)
+
+
 def windows(workload: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Tokens and the tokens after them, int32 [windows, batch, steps], streams in parallel."""
     fit, tokens = workload["model"]["fit"], split(workload, "tokens").astype(np.int32)

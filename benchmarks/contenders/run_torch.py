@@ -1,10 +1,11 @@
 """PyTorch, eager: the modules it has and the loop of its tutorials, the data kept as tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
-from protocol import Train, images, serve, windows
+from protocol import Train, images, serve, vectors, windows
 from torch import nn
 
 
@@ -31,11 +32,36 @@ class LanguageModel(nn.Module):
         return self.out(x), state
 
 
+class Rbm(nn.Module):
+    """A Boltzmann machine of ones and zeros; answers with gradients, by one step of CD."""
+
+    def __init__(self, visible: int, hidden: int) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(0.01 * torch.randn(visible, hidden))
+        self.visible_bias = nn.Parameter(torch.zeros(visible))
+        self.hidden_bias = nn.Parameter(torch.zeros(hidden))
+
+    def hidden(self, v: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(v @ self.kernel + self.hidden_bias)
+
+    def visible(self, h: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(h @ self.kernel.T + self.visible_bias)
+
+    def forward(self, v: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        h = self.hidden(v)
+        dreamt = torch.bernoulli(self.visible(torch.bernoulli(h)))
+        h_of_dream = self.hidden(dreamt)
+        kernel = (dreamt.T @ h_of_dream - v.T @ h) / len(v)
+        return kernel, (dreamt - v).mean(0), (h_of_dream - h).mean(0)
+
+
 def build(arch: str, net: dict[str, Any], outputs: int) -> nn.Module:
     if arch == "recurrent_lm":
         return LanguageModel(net, outputs)
     if arch == "row_recurrent":
         return RowRecurrent(net, outputs)
+    if arch == "rbm":
+        return Rbm(784, net["hidden_units"])
     layers: list[nn.Module] = []
     width, hidden = 784, net.get("hidden_units", [])
     if arch == "convnet":
@@ -63,11 +89,18 @@ def build(arch: str, net: dict[str, Any], outputs: int) -> nn.Module:
 def optimizer(fit: dict[str, Any], model: nn.Module) -> torch.optim.Optimizer:
     match fit["optimizer"]["name"]:
         case "sgd":
-            return torch.optim.SGD(model.parameters(), fit["learning_rate"])
+            keys = {key: fit["optimizer"][key] for key in ("momentum", "weight_decay")}
+            return torch.optim.SGD(model.parameters(), fit["learning_rate"], **keys)
         case "rmsprop":
             return torch.optim.RMSprop(model.parameters(), fit["learning_rate"], alpha=0.9)
         case _:
             return torch.optim.Adam(model.parameters(), fit["learning_rate"])
+
+
+def places(count: int, batch_size: int) -> Iterator[torch.Tensor]:
+    """Of the examples of each batch, without end."""
+    while True:
+        yield from torch.randperm(count)[: count - count % batch_size].split(batch_size)
 
 
 def prepare(
@@ -87,15 +120,24 @@ def prepare(
         update.step()
         return loss.item()
 
-    if workload["unit"] == "examples":
+    if workload["model"]["arch"] == "rbm":
+        x = torch.from_numpy(vectors(workload))
+        batches = places(len(x), fit["batch_size"])
+
+        @torch.no_grad()
+        def train(steps: int) -> None:
+            for rows in islice(batches, steps):
+                gradients = model(x[rows])
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter.grad = gradient
+                update.step()
+
+    elif workload["unit"] == "examples":
         x, y = map(torch.from_numpy, images(workload))
+        batches = places(len(x), fit["batch_size"])
 
         def train(steps: int) -> None:
-            order = torch.empty(0, dtype=torch.int64)
-            for _ in range(steps):
-                if len(order) < fit["batch_size"]:
-                    order = torch.randperm(len(x))
-                rows, order = order[: fit["batch_size"]], order[fit["batch_size"] :]
+            for rows in islice(batches, steps):
                 step(model(x[rows]), y[rows])
 
     else:
