@@ -83,7 +83,7 @@ def test_free_energy_and_pseudo_likelihood_are_those_of_all_states(model):
         units = tf.fill([len(v)], unit)
         other = [np.flatnonzero((v == row).all(1))[0] for row in abs(v - np.eye(VISIBLE)[unit])]
         log_p = VISIBLE * -np.log1p(np.exp(expected - expected[other]))
-        found = layer.pseudo_likelihood(tf.constant(v), units)
+        found = layer.pseudo_likelihood(tf.constant(v), units, layer.inputs(v))
         np.testing.assert_allclose(found, log_p, rtol=1e-4, atol=1e-5)
 
 

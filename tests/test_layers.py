@@ -130,6 +130,24 @@ def test_dropout_keeps_the_mean_and_the_gradient_has_the_same_mask(rate):
     np.testing.assert_array_equal(layer(x), x)
 
 
+def test_dropout_of_what_a_rectifier_leaves_teaches_the_same():
+    import tensorflow as tf
+
+    from modelmill.layers.dropout import Dropout
+
+    x, wanted = tf.constant(normal(50, 40)), normal(50, 40)
+    found = []
+    for rectified in (False, True):
+        layer = Dropout(0.3, rectified)
+        layer.seed_generator.state.assign([7, 0])
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(wanted * layer(tf.nn.relu(x), training=True))
+        found.append(tape.gradient(loss, x).numpy())
+    assert 0.6 < np.mean(found[0] == 0) < 0.7  # half by the rectifier, of the others 0.3
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
 def test_dropout_of_nothing_changes_nothing():
     from modelmill.layers.dropout import Dropout
 

@@ -1,4 +1,7 @@
-"""modelmill: what `modelmill train` runs, progress and checkpoints included."""
+"""modelmill: what `modelmill train` runs, progress and checkpoints included.
+
+Validation data are left out: no contender measures itself while it learns.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ def prepare(workload: dict[str, Any]) -> Train:
     from modelmill.training.session import Training
 
     name, data = workload["name"], processed.load(Path(workload["data"]))
+    data.meta["splits"].pop("validation", None)
     entry = Model.model_validate(workload["model"]).typed(name, "the workload")
     training = Training(name, entry, entry.spec(name, data.meta), data, 0)
     checkpoints = Checkpoints(Path("data/checkpoints/benchmark", name))

@@ -153,8 +153,9 @@ def _errors(model: "keras.Model", v: np.ndarray, seed: int) -> dict[str, float]:
     flips = np.random.default_rng(seed).integers(0, v.shape[1], len(v)).astype(np.int32)
     for start in range(0, len(v), BATCH):
         part = tf.constant(v[start : start + BATCH], tf.float32)
-        losses = -rbm.pseudo_likelihood(part, tf.constant(flips[start : start + BATCH]))
-        errors = rbm.reconstruction_error(part)
+        inputs = rbm.inputs(part)
+        losses = -rbm.pseudo_likelihood(part, tf.constant(flips[start : start + BATCH]), inputs)
+        errors = rbm.reconstruction_error(part, inputs)
         totals += [values.numpy().sum(dtype=np.float64) for values in (losses, errors)]
     loss, error = (totals / len(v)).tolist()
     return {"loss": loss, "reconstruction_error": error}

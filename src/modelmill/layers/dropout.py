@@ -14,23 +14,35 @@ class Dropout(keras.layers.Layer):
     The mask is never stored: it is a hash of each value's place and of the call, computed in the
     loop that applies it, forward and again backward. Drawing it from one of TensorFlow's random
     generators takes about twenty times as long.
+
+    Args:
+        rectified: whether inputs come from a rectifier, to whose zeros no gradient matters: the
+            mask is then read off the outputs, which takes half the time.
     """
 
-    def __init__(self, rate: float, **kwargs: object) -> None:
+    def __init__(self, rate: float, rectified: bool = False, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.rate = rate
+        self.rate, self.rectified = rate, rectified
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training or not self.rate:
             return inputs
-        return _dropout(inputs, tf.cast(self.seed_generator.next(), tf.int32), self.rate)
+        key = tf.cast(self.seed_generator.next(), tf.int32)
+        return _dropout(inputs, key, self.rate, self.rectified)
 
 
-def _dropout(x: tf.Tensor, key: tf.Tensor, rate: float) -> tf.Tensor:
+def _dropout(x: tf.Tensor, key: tf.Tensor, rate: float, rectified: bool) -> tf.Tensor:
     @tf.custom_gradient
     def dropout(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        return _masked(x, key, rate), lambda d: _masked(d, key, rate)
+        y = _masked(x, key, rate)
+
+        def gradient(d: tf.Tensor) -> tf.Tensor:
+            if rectified:
+                return tf.raw_ops.ReluGrad(gradients=d, features=y) / (1 - rate)
+            return _masked(d, key, rate)
+
+        return y, gradient
 
     return dropout(x)
 
@@ -44,8 +56,8 @@ def _masked(x: tf.Tensor, key: tf.Tensor, rate: float) -> tf.Tensor:
 def hashes(count: int | tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Uniform uint32 [count], others for every `key` int32 [2]: a seed and the number of a call."""
     seed, call = tf.unstack(tf.bitcast(key, tf.uint32))
-    places = tf.bitcast(tf.range(count), tf.uint32)
-    return _lowbias32(_lowbias32(xor(places, seed)) + call * tf.constant(0x9E3779B9, tf.uint32))
+    start = _lowbias32(_lowbias32(seed) + call * tf.constant(0x9E3779B9, tf.uint32))
+    return _lowbias32(xor(tf.bitcast(tf.range(count), tf.uint32), start))
 
 
 def _lowbias32(x: tf.Tensor) -> tf.Tensor:

@@ -53,21 +53,26 @@ class Rbm(keras.layers.Layer):
         hidden = tf.reduce_sum(tf.nn.softplus(self.inputs(v)), axis=1)
         return -tf.linalg.matvec(v, tf.convert_to_tensor(self.visible_bias)) - hidden
 
-    def flipped(self, v: tf.Tensor, unit: tf.Tensor) -> tf.Tensor:
-        """How much F [n] rises when in each of v [n, visible] the unit with this number flips."""
+    def flipped(self, v: tf.Tensor, unit: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+        """How much F [n] rises when in each of v [n, visible] the unit with this number flips.
+
+        Args:
+            inputs: what hidden units get from v.
+        """
         change = 1 - 2 * tf.gather(v, unit, batch_dims=1)
-        before = self.inputs(v)
-        after = before + change[:, None] * tf.gather(tf.convert_to_tensor(self.kernel), unit)
-        hidden = tf.reduce_sum(tf.nn.softplus(after) - tf.nn.softplus(before), axis=1)
+        after = inputs + change[:, None] * tf.gather(tf.convert_to_tensor(self.kernel), unit)
+        hidden = tf.reduce_sum(tf.nn.softplus(after) - tf.nn.softplus(inputs), axis=1)
         return -change * tf.gather(tf.convert_to_tensor(self.visible_bias), unit) - hidden
 
-    def pseudo_likelihood(self, v: tf.Tensor, unit: tf.Tensor) -> tf.Tensor:
+    def pseudo_likelihood(self, v: tf.Tensor, unit: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Its logarithm [n] in nats, estimated from one unit of each (Marlin et al. 2010)."""
-        return v.shape[1] * tf.math.log_sigmoid(self.flipped(v, unit))
+        return v.shape[1] * tf.math.log_sigmoid(self.flipped(v, unit, inputs))
 
-    def reconstruction_error(self, v: tf.Tensor) -> tf.Tensor:
+    def reconstruction_error(self, v: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Squared distance [n] of v [n, visible] from its probabilities given those of h."""
-        return tf.reduce_sum(tf.math.squared_difference(self.visible(self.hidden(v)), v), axis=1)
+        return tf.reduce_sum(
+            tf.math.squared_difference(self.visible(tf.sigmoid(inputs)), v), axis=1
+        )
 
     def drawn(self, v: tf.Tensor) -> tf.Tensor:
         """States of the hidden units [n, hidden] given v [n, visible]."""

@@ -43,5 +43,5 @@ def build(net: Net, spec: Spec) -> "keras.Model":
     for units in net.hidden_units:
         bound = net.max_norm and keras.constraints.MaxNorm(net.max_norm)
         x = keras.layers.Dense(units, net.activation, kernel_constraint=bound, **net.initial())(x)
-        x = Dropout(net.dropout)(x)
+        x = Dropout(net.dropout, rectified=net.activation == "relu")(x)
     return keras.Model([inputs], Logits(spec.outputs, **net.initial())(x))

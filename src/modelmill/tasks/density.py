@@ -136,7 +136,8 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
     from modelmill.layers.rbm import contrast
 
     rbm, v = _rbm(model), batch["x"]
-    dreamt, h = rbm.gibbs(state.get("chains", v), fit.gibbs_steps), rbm.hidden(v)
+    inputs = rbm.inputs(v)
+    dreamt, h = rbm.gibbs(state.get("chains", v), fit.gibbs_steps), tf.sigmoid(inputs)
     mu, offset = state.get("visible_means", 0.0), state.get("hidden_means", 0.0)
     gradients = contrast((v, h), (dreamt, rbm.hidden(dreamt)), (mu, offset))
     weights, visible, hidden = gradients
@@ -146,7 +147,7 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
         hidden -= tf.linalg.matvec(weights, mu[0], transpose_a=True)
         after["visible_means"] = _running(mu, v)
         after["hidden_means"] = _running(offset, h)
-    score, _ = measure(model, batch, state, fit)
+    score = _score(rbm, batch, inputs)
     return Learnt(score, [fit.scale * part for part in (weights, visible, hidden)], after)
 
 
@@ -159,15 +160,22 @@ def _running(means: "tf.Tensor", values: "tf.Tensor") -> "tf.Tensor":
 def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit
 ) -> tuple[Score, Tensors]:
+    rbm = _rbm(model)
+    return _score(rbm, batch, rbm.inputs(batch["x"])), state
+
+
+def _score(rbm: "Rbm", batch: Tensors, inputs: "tf.Tensor") -> Score:
+    """Of examples from which hidden units get `inputs`."""
     import tensorflow as tf
 
-    rbm, v = _rbm(model), batch["x"]
+    v = batch["x"]
     gap = tf.zeros_like(v[:, 0])  # where the examples are those of training
     if "known" in batch:
         gap = rbm.free_energy(v) - rbm.free_energy(batch["known"])
-    found = [-rbm.pseudo_likelihood(v, batch["flip"]), rbm.reconstruction_error(v), gap]
+    loss = -rbm.pseudo_likelihood(v, batch["flip"], inputs)
+    found = [loss, rbm.reconstruction_error(v, inputs), gap]
     sums = tf.stack([tf.reduce_sum(values) for values in found])
-    return Score(sums, tf.cast(tf.shape(v)[0], tf.float32)), state
+    return Score(sums, tf.cast(tf.shape(v)[0], tf.float32))
 
 
 def metrics(means: list[float]) -> dict[str, float]:

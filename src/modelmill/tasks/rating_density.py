@@ -95,9 +95,9 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
     for name, rbm in _machines(model).items():
         stars = batch[name]
         v = rbm.one_hot(stars)
-        dreamt = rbm.gibbs(v, steps)
-        gradients += contrast((v, rbm.hidden(v)), (dreamt, rbm.hidden(dreamt)))
-        scores.append(_known(stars, rbm.expected(rbm.hidden(v))))
+        h, dreamt = rbm.hidden(v), rbm.gibbs(v, steps)
+        gradients += contrast((v, h), (dreamt, rbm.hidden(dreamt)))
+        scores.append(_known(stars, rbm.expected(h)))
     sums, counts = (tf.add_n(parts) for parts in zip(*scores, strict=True))
     return Learnt(Score(tf.fill([2], sums), counts), [fit.scale * g for g in gradients], state)
 
