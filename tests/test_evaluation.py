@@ -105,7 +105,7 @@ def test_a_walk_goes_straight_from_each_code_to_the_next():
 
 CURVES = ["learning_curves", "perplexity", "line_fit", "line_over_time"]
 CLASSES = ["confusion_matrix", "decision_regions", "reading", "codes"]
-TEXTS = ["passage", "extremes"]
+TEXTS = ["passage", "extremes", "over_time", "over_time of one kind"]
 IMAGES = ["grid", "rows", "mosaics"]
 
 
@@ -152,6 +152,12 @@ def draw(name, path):
             texts.passage(tokens, np.arange(8.0), True, "toy", path)
         case "extremes":
             texts.extremes([("$", 0.1), (" ", 0.2)], [("$x$", 9.0), ("\n", 7.0)], "toy", path)
+        case "over_time":
+            panels = {"forget gate": DIGITS[0, :4], "cell state": DIGITS[0, :4] - 0.5}
+            texts.over_time(["costs", "$", "_x^", "<eos>"], panels, True, "toy", path)
+        case "over_time of one kind":
+            panels = {"hidden state": DIGITS[0, :4] - 0.5}
+            texts.over_time(["$", "$", " ", "\n"], panels, False, "toy", path)
         case "grid":
             images.grid(DIGITS, [str(i) for i in range(14)], "toy", path)
         case "no mistakes":
@@ -201,6 +207,39 @@ def test_tokens_are_ordered_by_their_mean_loss():
     tokens, losses = np.array([2, 0, 2, 0, 1]), np.array([1.0, 4.0, 3.0, 0.5, 0.1])
     assert language_modeling.by_token(tokens, losses, 2) == ([(2, 2.0), (0, 2.25)], 2)
     assert language_modeling.by_token(tokens, losses, 9)[1] == 2  # none occurs as often
+
+
+def test_the_liveliest_units_are_those_that_vary_most_slow_ones_first():
+    quick, slow = [4, -4, 4, -4], [3, 3, -3, -3]
+    still, pale = [9, 9, 9, 9], [1, -1, 1, -1]
+    state = np.transpose([still, quick, pale, slow]).astype(np.float32)
+    assert language_modeling.liveliest(state, 2).tolist() == [3, 1]
+    assert sorted(language_modeling.liveliest(state, 9).tolist()) == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved, which can be asked what is in them."""
+    from matplotlib.figure import Figure
+
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: figures.append(figure))
+    return figures
+
+
+def test_each_unit_has_a_row_and_each_token_a_column(drawn, tmp_path):
+    from modelmill.figures import texts
+
+    gate = DIGITS[0, :3, :4]
+    panels = {"input gate": gate, "cell state": gate - 0.5}
+    texts.over_time(["a", "b", "<eos>"], panels, True, "toy", tmp_path / "x.png")
+    upper, lower = [axes for axes in drawn[0].axes if axes.get_label() != "<colorbar>"]
+    np.testing.assert_array_equal(upper.images[0].get_array(), gate.T)
+    np.testing.assert_array_equal(lower.images[0].get_array(), gate.T - 0.5)
+    assert upper.images[0].get_clim() == (0, 1)
+    low, high = lower.images[0].get_clim()
+    assert low == -high
+    assert [label.get_text() for label in lower.get_xticklabels()] == ["a", "b", "↵"]
 
 
 def test_a_text_is_cut_into_lines_with_a_value_for_each_character():

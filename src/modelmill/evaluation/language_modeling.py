@@ -16,11 +16,14 @@ from modelmill.trained.writing import Sample, Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import keras
+
 # A token is a word or a character here.
 METRICS: dict[str, Better] = {"bits_per_token": "lower"}  # nosec B105
 WINDOW = 50
 SHOWN = 1800  # tokens from the beginning, at least as many as there is room for
 COMMON, EXTREMES = 20, 15  # occurrences of a token whose mean loss tells something; those shown
+UNITS, WORDS = 24, 30  # shown while the model reads; of characters, a window
 LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
 
@@ -52,6 +55,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
     _show_text(job, tokens, losses)
+    _show_reading(job, model, np.append(before, tokens[: WINDOW - 1]))
     writer = Writer(job.folder, job.data)
     write = writer.prepared(options.sample)
     write_text(job.texts / "sample.txt", write() + "\n")
@@ -102,6 +106,33 @@ def by_token(
     ids = np.flatnonzero(counts >= least)
     ordered = ids[np.argsort(means[ids], kind="stable")]
     return [(int(index), float(means[index])) for index in ordered], least
+
+
+def _show_reading(job: Job, model: "keras.Model", tokens: np.ndarray) -> None:
+    """What the last recurrent layer does at each of the first tokens that were read."""
+    from modelmill.figures import texts
+    from modelmill.trained import insights
+
+    words, vocabulary = job.data.meta["unit"] == "word", job.data.vocabulary()
+    tokens = tokens[:WORDS] if words else tokens
+    if panels := insights.while_reading(model, tokens):
+        *_, state = panels.values()
+        units = liveliest(state, UNITS)
+        shown = {name: values[:, units] for name, values in panels.items()}
+        title = f"{job.name} reads: {len(units)} units of the last layer, the slowest on top"
+        read = [vocabulary[index] for index in tokens]
+        texts.over_time(read, shown, words, title, job.figures / "reading.png")
+
+
+def liveliest(state: np.ndarray, count: int) -> np.ndarray:
+    """The units whose state [tokens, units] varies most, slow ones first.
+
+    One is slow whose state changes little from token to token for how much it varies in all.
+    """
+    spread = state.std(axis=0)
+    units = np.argsort(-spread, kind="stable")[:count]
+    changes = np.abs(np.diff(state[:, units], axis=0)).mean(axis=0)
+    return units[np.argsort(changes / np.maximum(spread[units], 1e-9), kind="stable")]
 
 
 def _show_learning(job: Job, writer: Writer, write: "Callable[[], str]") -> None:
