@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
+from modelmill import params
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, classification, language_modeling, reconstruction
@@ -13,6 +15,7 @@ from modelmill.models import Spec
 from modelmill.report import content
 from modelmill.tasks.classification import probabilities
 from modelmill.trained.artifacts import Card
+from pipelines import results
 
 RNG = np.random.default_rng(0)
 LINE = (np.linspace(0, 1, 11), np.linspace(0, 2, 11) ** 1.1)
@@ -240,6 +243,29 @@ def test_each_unit_has_a_row_and_each_token_a_column(drawn, tmp_path):
     low, high = lower.images[0].get_clim()
     assert low == -high
     assert [label.get_text() for label in lower.get_xticklabels()] == ["a", "b", "↵"]
+
+
+def test_nets_that_were_pre_trained_are_drawn_beside_their_controls(drawn, tmp_path):
+    """The error of each epoch of fine-tuning; a control differs in that one key."""
+    models = params.load(ROOT / "params.yaml").models
+    accuracies = {}
+    for number, pair in enumerate(results.PRETRAINED.values()):
+        pretrained, control = (models[name] for name in pair)
+        assert pretrained.fit.pretrain
+        assert control.fit == pretrained.fit.model_copy(update={"pretrain": None})
+        assert (control.arch, control.net) == (pretrained.arch, pretrained.net)
+        for name in pair:
+            accuracies[name] = 0.5 + len(accuracies) / 10 + number / 100
+            rows = [f"{10 * e},{e},0.1,{accuracies[name] + e / 1000}" for e in (1, 2)]
+            (tmp_path / name).mkdir()
+            table = "\n".join(["step,epoch,loss,validation_accuracy", *rows, ""])
+            (tmp_path / name / "history.csv").write_text(table)
+    results.draw_pretraining(tmp_path, tmp_path / "x.png")
+    for axes, (heading, pair) in zip(drawn[0].axes, results.PRETRAINED.items(), strict=True):
+        assert axes.get_title() == heading
+        for line, name in zip(axes.lines, pair, strict=True):
+            expected = [100 * (1 - accuracies[name] - e / 1000) for e in (1, 2)]
+            np.testing.assert_allclose(line.get_xydata(), [[1, expected[0]], [2, expected[1]]])
 
 
 def test_a_text_is_cut_into_lines_with_a_value_for_each_character():
