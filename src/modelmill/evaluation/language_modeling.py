@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Job, shown_laps
 from modelmill.files import write_text
 from modelmill.reference import Better
 from modelmill.schema import Section
@@ -24,7 +24,6 @@ WINDOW = 50
 SHOWN = 1800  # tokens from the beginning, at least as many as there is room for
 COMMON, EXTREMES = 20, 15  # occurrences of a token whose mean loss tells something; those shown
 UNITS, WORDS = 24, 30  # shown while the model reads; of characters, a window
-LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
 
 
 class Eval(Section):
@@ -147,7 +146,7 @@ def _show_learning(job: Job, writer: Writer, write: "Callable[[], str]") -> None
     curves.perplexity(history, per_step, unit, job.name, path)
     snapshots = artifacts.read_snapshots(job.folder)
     texts = []
-    for lap in sorted({lap for lap in LAPS if lap <= len(snapshots)} | {len(snapshots)} - {0}):
+    for lap in shown_laps(len(snapshots)):
         artifacts.set_weights(writer.model, snapshots[lap - 1])
         row = history.iloc[lap - 1]
         texts.append(
