@@ -12,10 +12,22 @@ from modelmill.files import write_json, write_text
 from modelmill.params import Params, load
 from modelmill.parts import metrics
 from modelmill.trained.artifacts import Card
+from modelmill.trained.history import read_history
 
 REPORT, PAGE = Path("docs/results/full.json"), Path("docs/results.md")
 README = Path("README.md")
-PICTURES = ("mnist_lstm/reading.png", "mnist_denoising_autoencoder/reconstructions.png")
+PICTURES = [
+    "mnist_deep_autoencoder/codes.png",
+    "mnist_deep_autoencoder/reconstructions.png",
+    "mnist_denoising_autoencoder/reconstructions.png",
+    "mnist_lstm/reading.png",
+    "mnist_rbm/fantasies.png",
+]
+PRETRAINING = "mnist_dbn_pretraining.png"
+PRETRAINED = {  # by what they learn from: a net, and its control
+    "55,000 labels": ("mnist_dbn", "mnist_dbn_random"),
+    "1,000 labels": ("mnist_dbn_1000", "mnist_dbn_random_1000"),
+}
 CHOSEN = ["mnist_mlp", "mnist_cnn", "mnist_lstm", "mnist_denoising_autoencoder"]  # for the README
 CHOSEN += ["ptb_small", "movielens_mf"]
 
@@ -65,6 +77,22 @@ def main() -> None:
     write_text(README, readme)
     for picture in PICTURES:
         shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
+    draw_pretraining(Path("data/models"), REPORT.parent / PRETRAINING)
+
+
+def draw_pretraining(models: Path, path: Path) -> None:
+    """How nets that were pre-trained err while they are fine-tuned, each beside its control."""
+    from modelmill.figures import curves
+
+    names = ("pre-trained", "from random weights")
+    panels = {
+        heading: {
+            name: read_history(models / model, "validation_accuracy")
+            for name, model in zip(names, pair, strict=True)
+        }
+        for heading, pair in PRETRAINED.items()
+    }
+    curves.errors(panels, "With and without pre-training: the same net, fine-tuned", path)
 
 
 def chosen(report: Mapping[str, Any], params: Params) -> str:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.layers.initial import Normal
-from modelmill.models import Spec, mlp, rbm, recurrent_lm
+from modelmill.models import Spec, autoencoder, mlp, rbm, recurrent_lm
 from modelmill.schema import validate
-from modelmill.tasks import classification, density, language_modeling
+from modelmill.tasks import classification, density, language_modeling, reconstruction
 from modelmill.trained.artifacts import Card
 from modelmill.training import checkpoints as module
 from modelmill.training.checkpoints import Checkpoint, Checkpoints
@@ -90,6 +90,21 @@ def train_net(folder: Path | None, on_lap=lambda row: None, **keys):
     return run(folder, entry, classification.spec(meta, fit), data, on_lap)
 
 
+def train_autoencoder(folder: Path | None, end: int = 60, **keys):
+    """As `train`, of a small denoising autoencoder, which keeps outputs, not weights."""
+    keys = {"snapshots": "outputs", "corruption": 0.3, "length": "3 epochs", "stop": None} | keys
+    fit = {key: value for key, value in FIT.items() if key != "num_steps"} | keys
+    fit = validate(reconstruction.Fit, fit, "fit")
+    net = {"hidden_units": [5], "tied": True, "initializer": NET["initializer"]}
+    net = autoencoder.Net.model_validate(net)
+    entry = SimpleNamespace(task="reconstruction", arch="autoencoder", net=net, fit=fit)
+    x = np.random.default_rng(0).integers(0, 256, (60, 3, 2), np.uint8)
+    meta = {"input_shape": [3, 2], "scale": 1 / 255}
+    meta |= {"splits": {"train": [0, 40], "validation": [40, end]}}
+    data = Processed(Path("data"), meta, {"x": x})
+    return run(folder, entry, reconstruction.spec(meta, fit), data)
+
+
 def run(folder: Path | None, entry, spec, data, on_lap=lambda row: None):
     from modelmill.training.observer import Observer
     from modelmill.training.progress import Progress
@@ -143,7 +158,9 @@ def killed_after(monkeypatch, count):
 @pytest.mark.fault("death while a checkpoint is written", "the same bytes as without")
 @pytest.mark.usefixtures("tensorflow", "step_by_step")
 @pytest.mark.parametrize(
-    "train", [train, train_rbm, train_net], ids=["language model", "rbm", "pre-trained net"]
+    "train",
+    [train, train_rbm, train_net, train_autoencoder],
+    ids=["language model", "rbm", "pre-trained net", "autoencoder"],
 )
 def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, monkeypatch, train):
     undisturbed = train(None)
@@ -218,6 +235,41 @@ def test_the_best_lap_is_kept_through_interruptions(tmp_path, monkeypatch):
         with pytest.raises(Killed):
             train(tmp_path / "m", **keys)
     assert train(tmp_path / "m", **keys) == undisturbed
+
+
+@pytest.mark.usefixtures("tensorflow", "step_by_step")
+def test_outputs_that_are_kept_go_on_where_they_were(tmp_path, monkeypatch):
+    undisturbed = train_autoencoder(None)
+    with monkeypatch.context() as patch:
+        killed_after(patch, 12)
+        with pytest.raises(Killed):
+            train_autoencoder(tmp_path / "m")
+    assert train_autoencoder(tmp_path / "m") == undisturbed
+    weights, history, *_ = train_autoencoder(None, snapshots=False)
+    assert (weights, history) == undisturbed[:2]
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_outputs_that_are_kept_are_those_of_the_first_validation_examples():
+    weights, history, outputs, _ = train_autoencoder(None, corruption=0.0)
+    kernel, bias, out_bias = (np.frombuffer(part, np.float32) for part in weights)
+    kernel = kernel.reshape(6, 5)
+    x = np.random.default_rng(0).integers(0, 256, (60, 3, 2), np.uint8)[40:50].reshape(10, 6) / 255
+    code = 1 / (1 + np.exp(-(x @ kernel + bias)))
+    expected = 1 / (1 + np.exp(-(code @ kernel.T + out_bias)))
+    found = np.frombuffer(outputs, np.float32).reshape(len(history), 10, 6)
+    np.testing.assert_allclose(found[-1], expected, rtol=1e-5)
+    assert not np.allclose(found[0], expected, rtol=1e-3)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_outputs_are_kept_only_where_there_are_examples_to_show():
+    with pytest.raises(
+        ModelmillError, match=r"m\.fit\.snapshots: outputs are of 10 .* there are 9"
+    ):
+        train_autoencoder(None, end=49)
+    with pytest.raises(ModelmillError, match=r"fit\.snapshots: .* bool"):
+        train(None, snapshots="outputs")  # of a text there are none
 
 
 @pytest.mark.fault("a loss that is no number", "training stops, naming step and checkpoint")

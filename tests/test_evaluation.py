@@ -5,19 +5,33 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
+from modelmill import params
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, classification, language_modeling, reconstruction
-from modelmill.models import Spec
+from modelmill.models import Spec, autoencoder
 from modelmill.report import content
 from modelmill.tasks.classification import probabilities
+from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
+from pipelines import results
 
 RNG = np.random.default_rng(0)
 LINE = (np.linspace(0, 1, 11), np.linspace(0, 2, 11) ** 1.1)
 DIGITS = RNG.random((14, 9, 8)).astype(np.float32)
 NAMES = ["zero", "one", "two"]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved, which can be asked what is in them."""
+    from matplotlib.figure import Figure
+
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **_: figures.append(figure))
+    return figures
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "half_squared_error"])
@@ -50,7 +64,7 @@ def test_the_most_telling_inputs_are_those_that_separate_the_classes():
 
 @pytest.mark.usefixtures("tensorflow")
 def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypatch):
-    from modelmill.trained import artifacts, inference
+    from modelmill.trained import inference
 
     pixels = np.full((40, 5, 5), 51, np.uint8)
     seen = []
@@ -62,7 +76,7 @@ def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypa
     monkeypatch.setattr(artifacts, "restore", lambda folder: None)
     monkeypatch.setattr(inference, "predict", black)
     meta = {"scale": 1 / 255, "splits": {"test": [0, 40]}}
-    card = Card({"model": "toy"}, Spec.examples((5, 5), 25), "", "", 0)
+    card = Card({"model": "toy", "fit": {"snapshots": False}}, Spec.examples((5, 5), 25), "", "", 0)
     job = Job(
         tmp_path, card, Processed(tmp_path, meta, {"x": pixels}), tmp_path, tmp_path, tmp_path
     )
@@ -75,6 +89,40 @@ def test_an_autoencoder_that_answers_black_misses_all_the_ink(tmp_path, monkeypa
     assert np.mean(seen[0] == 0) == pytest.approx(0.4, abs=0.05)
     reconstruction.evaluate(dataclasses.replace(job), options)
     np.testing.assert_array_equal(seen[0], seen[1])
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_what_an_autoencoder_made_of_examples_is_drawn_lap_by_lap(drawn, tmp_path):
+    fit = {"length": "1 epoch", "batch_size": 4, "learning_rate": 0.1, "snapshots": "outputs"}
+    fit |= {"optimizer": {"name": "sgd"}, "corruption": 0.25}
+    net = {"hidden_units": [2], "tied": True, "initializer": {"name": "glorot_uniform"}}
+    settings = {"model": "toy", "seed": 3, "dataset": "d", "task": "reconstruction"}
+    settings |= {"arch": "autoencoder", "net": net, "fit": fit}
+    spec, x = Spec.examples((3, 2), 6), RNG.integers(1, 256, (60, 3, 2), np.uint8)
+    model = autoencoder.build(autoencoder.Net.model_validate(net), spec)
+    card = Card(settings, spec, "", "", model.count_params())
+    laps = [{"step": n, "epoch": n / 4, "loss": 9.0, "validation_loss": 8 / n} for n in range(1, 8)]
+    outputs = RNG.random((7, 60)).astype(np.float32)
+    artifacts.save(tmp_path, model, card, laps, outputs)
+    meta = {"scale": 1 / 255, "input_shape": [3, 2]}
+    meta["splits"] = {"train": [0, 20], "validation": [20, 40], "test": [40, 60]}
+    job = Job(tmp_path, card, Processed(tmp_path, meta, {"x": x}), *[tmp_path] * 3)
+    reconstruction.evaluate(job, reconstruction.Eval(split="test", corruption=0.25))
+    rows = np.reshape(drawn[-1].axes, (-1, 10))
+    assert [row[0].get_ylabel() for row in rows] == [
+        "original",
+        "25% missing",
+        "epoch 0.25,\nerror 8",
+        "epoch 0.5,\nerror 4",
+        "epoch 1.25,\nerror 1.6",
+        "epoch 1.75,\nerror 1.14",
+    ]
+    whole, given, *made = [[place.images[0].get_array() for place in row] for row in rows]
+    np.testing.assert_allclose(whole, x[20:30] / 255, rtol=1e-6)
+    kept = np.array(given) > 0
+    assert 0.5 < kept.mean() < 0.95
+    np.testing.assert_array_equal(np.array(given)[kept], np.array(whole)[kept])
+    np.testing.assert_array_equal(made, outputs[[0, 1, 4, 6]].reshape(4, 10, 3, 2))
 
 
 def test_principal_components_leave_what_can_be_worked_out_by_hand():
@@ -105,7 +153,7 @@ def test_a_walk_goes_straight_from_each_code_to_the_next():
 
 CURVES = ["learning_curves", "perplexity", "line_fit", "line_over_time"]
 CLASSES = ["confusion_matrix", "decision_regions", "reading", "codes"]
-TEXTS = ["passage", "extremes"]
+TEXTS = ["passage", "extremes", "over_time", "over_time of one kind"]
 IMAGES = ["grid", "rows", "mosaics"]
 
 
@@ -152,6 +200,12 @@ def draw(name, path):
             texts.passage(tokens, np.arange(8.0), True, "toy", path)
         case "extremes":
             texts.extremes([("$", 0.1), (" ", 0.2)], [("$x$", 9.0), ("\n", 7.0)], "toy", path)
+        case "over_time":
+            panels = {"forget gate": DIGITS[0, :4], "cell state": DIGITS[0, :4] - 0.5}
+            texts.over_time(["costs", "$", "_x^", "<eos>"], panels, True, "toy", path)
+        case "over_time of one kind":
+            panels = {"hidden state": DIGITS[0, :4] - 0.5}
+            texts.over_time(["$", "$", " ", "\n"], panels, False, "toy", path)
         case "grid":
             images.grid(DIGITS, [str(i) for i in range(14)], "toy", path)
         case "no mistakes":
@@ -201,6 +255,52 @@ def test_tokens_are_ordered_by_their_mean_loss():
     tokens, losses = np.array([2, 0, 2, 0, 1]), np.array([1.0, 4.0, 3.0, 0.5, 0.1])
     assert language_modeling.by_token(tokens, losses, 2) == ([(2, 2.0), (0, 2.25)], 2)
     assert language_modeling.by_token(tokens, losses, 9)[1] == 2  # none occurs as often
+
+
+def test_the_liveliest_units_are_those_that_vary_most_slow_ones_first():
+    quick, slow = [4, -4, 4, -4], [3, 3, -3, -3]
+    still, pale = [9, 9, 9, 9], [1, -1, 1, -1]
+    state = np.transpose([still, quick, pale, slow]).astype(np.float32)
+    assert language_modeling.liveliest(state, 2).tolist() == [3, 1]
+    assert sorted(language_modeling.liveliest(state, 9).tolist()) == [0, 1, 2, 3]
+
+
+def test_each_unit_has_a_row_and_each_token_a_column(drawn, tmp_path):
+    from modelmill.figures import texts
+
+    gate = DIGITS[0, :3, :4]
+    panels = {"input gate": gate, "cell state": gate - 0.5}
+    texts.over_time(["a", "b", "<eos>"], panels, True, "toy", tmp_path / "x.png")
+    upper, lower = [axes for axes in drawn[0].axes if axes.get_label() != "<colorbar>"]
+    np.testing.assert_array_equal(upper.images[0].get_array(), gate.T)
+    np.testing.assert_array_equal(lower.images[0].get_array(), gate.T - 0.5)
+    assert upper.images[0].get_clim() == (0, 1)
+    low, high = lower.images[0].get_clim()
+    assert low == -high
+    assert [label.get_text() for label in lower.get_xticklabels()] == ["a", "b", "↵"]
+
+
+def test_nets_that_were_pre_trained_are_drawn_beside_their_controls(drawn, tmp_path):
+    """The error of each epoch of fine-tuning; a control differs in that one key."""
+    models = params.load(ROOT / "params.yaml").models
+    accuracies = {}
+    for number, pair in enumerate(results.PRETRAINED.values()):
+        pretrained, control = (models[name] for name in pair)
+        assert pretrained.fit.pretrain
+        assert control.fit == pretrained.fit.model_copy(update={"pretrain": None})
+        assert (control.arch, control.net) == (pretrained.arch, pretrained.net)
+        for name in pair:
+            accuracies[name] = 0.5 + len(accuracies) / 10 + number / 100
+            rows = [f"{10 * e},{e},0.1,{accuracies[name] + e / 1000}" for e in (1, 2)]
+            (tmp_path / name).mkdir()
+            table = "\n".join(["step,epoch,loss,validation_accuracy", *rows, ""])
+            (tmp_path / name / "history.csv").write_text(table)
+    results.draw_pretraining(tmp_path, tmp_path / "x.png")
+    for axes, (heading, pair) in zip(drawn[0].axes, results.PRETRAINED.items(), strict=True):
+        assert axes.get_title() == heading
+        for line, name in zip(axes.lines, pair, strict=True):
+            expected = [100 * (1 - accuracies[name] - e / 1000) for e in (1, 2)]
+            np.testing.assert_allclose(line.get_xydata(), [[1, expected[0]], [2, expected[1]]])
 
 
 def test_a_text_is_cut_into_lines_with_a_value_for_each_character():

@@ -7,7 +7,17 @@ import pytest
 from conftest import ROOT
 
 from modelmill import params
-from modelmill.models import Input, Spec, autoencoder, convnet, linear, mlp, row_recurrent
+from modelmill.models import (
+    Input,
+    Spec,
+    autoencoder,
+    call,
+    convnet,
+    linear,
+    mlp,
+    recurrent_lm,
+    row_recurrent,
+)
 from modelmill.parts import PACKAGE, part
 from modelmill.tasks.language_modeling import windows_of
 from modelmill.trained import artifacts
@@ -211,6 +221,62 @@ def test_other_models_are_not_read(small_convnet):
     from modelmill.trained import insights
 
     assert insights.reading(small_convnet, np.zeros((1, 8, 6), np.float32)) is None
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_the_gates_of_an_lstm_are_those_worked_out_by_hand():
+    """Of the last of two layers, the second reading what the first gives."""
+    from modelmill.trained import insights
+
+    net = {"cell": "lstm", "forget_bias": 1.0, "embedding": 2, "units": 3, "layers": 2}
+    net |= {"initializer": NORMAL, "bias_initializer": NORMAL}
+    model = build(recurrent_lm, net, windows_of(6, 4))
+    embedding, *layers = (weight.numpy() for weight in model.weights[:5])
+    tokens = np.array([3, 1, 2, 1])
+    x, expected = embedding[tokens], []
+    for kernel, bias in (layers[:2], layers[2:]):
+        h, c, expected = np.zeros(3), np.zeros(3), []
+        for now in x:
+            i, f, g, o = np.split(np.concatenate([now, h]) @ kernel + bias, 4)
+            i, f, g, o = sigmoid(i), sigmoid(f + 1), np.tanh(g), sigmoid(o)
+            c = f * c + i * g
+            h = o * np.tanh(c)
+            expected.append((i, f, g, o, c, h))
+        x = np.stack([step[-1] for step in expected])
+    found = insights.while_reading(model, tokens)
+    names = ["input gate", "forget gate", "candidate", "output gate", "cell state"]
+    assert list(found) == names
+    for name, values in zip(names, zip(*expected, strict=True), strict=False):
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru"])
+def test_a_state_that_is_watched_is_the_one_the_model_gives(cell):
+    import tensorflow as tf
+
+    from modelmill.layers.recurrent import zero_state
+    from modelmill.trained import insights
+
+    net = {"cell": cell, "embedding": 2, "units": 3, "layers": 2, "initializer": NORMAL}
+    model, tokens = build(recurrent_lm, net, windows_of(5, 4)), np.array([3, 1, 2, 1, 0])
+    found = insights.while_reading(model, tokens)
+    given = {"tokens": tokens[None], **zero_state(model, 1)}
+    after = call(model, {name: tf.constant(value) for name, value in given.items()}, False)
+    np.testing.assert_array_equal(found["hidden state"][-1:], after["state_1"])
+    if cell == "gru":
+        h = np.vstack([np.zeros(3), found["hidden state"]])
+        update, candidate = found["update gate"], found["candidate"]
+        blended = update * h[:-1] + (1 - update) * candidate
+        np.testing.assert_allclose(h[1:], blended, atol=1e-6)
+
+
+def test_what_has_no_recurrent_layer_has_nothing_to_watch(small_convnet):
+    from modelmill.trained import insights
+
+    assert insights.while_reading(small_convnet, np.array([1])) == {}
 
 
 # --- the promise of one file for a model -----------------------------------------------------

@@ -20,6 +20,8 @@ from modelmill.trained.history import read_history
 if TYPE_CHECKING:
     from modelmill.trained.artifacts import Card
 
+LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those that are shown of a training
+
 
 @dataclass(frozen=True)
 class Job:
@@ -75,6 +77,11 @@ class Job:
     @property
     def name(self) -> str:
         return self.card.settings["model"]
+
+
+def shown_laps(count: int) -> list[int]:
+    """Which of so many laps, counted from 1, to show: most of them early, where most is learnt."""
+    return sorted({lap for lap in LAPS if lap < 0.9 * count} | {count} - {0})
 
 
 def evaluate(job: Job, options: Any) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Job, shown_laps
 from modelmill.files import write_text
 from modelmill.reference import Better
 from modelmill.schema import Section
@@ -17,12 +17,14 @@ from modelmill.trained.writing import Sample, Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import keras
+
 # A token is a word or a character here.
 METRICS: dict[str, Better] = {"bits_per_token": "lower"}  # nosec B105
 WINDOW = 50
 SHOWN = 1800  # tokens from the beginning, at least as many as there is room for
 COMMON, EXTREMES = 20, 15  # occurrences of a token whose mean loss tells something; those shown
-LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those whose text is shown
+UNITS, WORDS = 24, 30  # shown while the model reads; of characters, a window
 
 
 class Eval(Section):
@@ -53,6 +55,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     losses = token_losses(model, tokens, before).astype(np.float64)
     loss = float(losses.mean())
     _show_text(job, tokens, losses)
+    _show_reading(job, model, np.append(before, tokens[: WINDOW - 1]))
     writer = Writer(job.folder, job.data)
     write = writer.prepared(options.sample)
     write_text(job.texts / "sample.txt", write() + "\n")
@@ -105,6 +108,33 @@ def by_token(
     return [(int(index), float(means[index])) for index in ordered], least
 
 
+def _show_reading(job: Job, model: "keras.Model", tokens: np.ndarray) -> None:
+    """What the last recurrent layer does at each of the first tokens that were read."""
+    from modelmill.figures import texts
+    from modelmill.trained import insights
+
+    words, vocabulary = job.data.meta["unit"] == "word", job.data.vocabulary()
+    tokens = tokens[:WORDS] if words else tokens
+    if panels := insights.while_reading(model, tokens):
+        *_, state = panels.values()
+        units = liveliest(state, UNITS)
+        shown = {name: values[:, units] for name, values in panels.items()}
+        title = f"{job.name} reads: {len(units)} units of the last layer, the slowest on top"
+        read = [vocabulary[index] for index in tokens]
+        texts.over_time(read, shown, words, title, job.figures / "reading.png")
+
+
+def liveliest(state: np.ndarray, count: int) -> np.ndarray:
+    """The units whose state [tokens, units] varies most, slow ones first.
+
+    One is slow whose state changes little from token to token for how much it varies in all.
+    """
+    spread = state.std(axis=0)
+    units = np.argsort(-spread, kind="stable")[:count]
+    changes = np.abs(np.diff(state[:, units], axis=0)).mean(axis=0)
+    return units[np.argsort(changes / np.maximum(spread[units], 1e-9), kind="stable")]
+
+
 def _show_learning(job: Job, writer: Writer, write: "Callable[[], str]") -> None:
     """Perplexity while training, and what the model wrote after some of its laps."""
     from modelmill.figures import curves
@@ -117,7 +147,7 @@ def _show_learning(job: Job, writer: Writer, write: "Callable[[], str]") -> None
     curves.perplexity(history, per_step, unit, job.name, path)
     snapshots = artifacts.read_snapshots(job.folder)
     texts = []
-    for lap in sorted({lap for lap in LAPS if lap <= len(snapshots)} | {len(snapshots)} - {0}):
+    for lap in shown_laps(len(snapshots)):
         artifacts.set_weights(writer.model, snapshots[lap - 1])
         row = history.iloc[lap - 1]
         texts.append(

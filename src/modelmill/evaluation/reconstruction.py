@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Job, shown_laps
 from modelmill.reference import Better
-from modelmill.schema import Probability, Section
+from modelmill.schema import Probability, Section, validate
+from modelmill.tasks import reconstruction as task
+from modelmill.trained.history import read_history
+from modelmill.training.settings import SHOWN
 
 if TYPE_CHECKING:
     import keras
@@ -17,7 +20,6 @@ METRICS: dict[str, Better] = {
     "mean_squared_error": "lower",
     "squared_error_per_example": "lower",
 }
-SHOWN = 10
 WALKED, STEPS = 6, 8  # examples, and steps from each to the next
 MAPPED = 2_000  # codes, for which t-SNE takes seconds
 
@@ -69,7 +71,32 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     if x.ndim == 3:
         path = job.figures / "reconstructions.png"
         images.rows(lines, f"{job.name}: what it makes of the {options.split} examples", path)
+        if job.card.settings["fit"]["snapshots"] == "outputs":
+            _draw_learning(job)
     return metrics
+
+
+def _draw_learning(job: Job) -> None:
+    """What was made of the same validation examples after some of the laps of the training."""
+    import tensorflow as tf
+
+    from modelmill.figures import images
+    from modelmill.trained import artifacts
+
+    settings = job.card.settings
+    fit = validate(task.Fit, settings["fit"], "fit")
+    batches = task.batches(job.data, "validation", fit, settings["seed"])
+    given = batches.batch(batches.load(0, 0, 1), tf.constant(0))
+    lines = [("original", given["whole"][:SHOWN].numpy())]
+    if fit.corruption:
+        lines.append((f"{fit.corruption:.0%} missing", given["x"][:SHOWN].numpy()))
+    history, snapshots = read_history(job.folder), artifacts.read_snapshots(job.folder)
+    for lap in shown_laps(len(snapshots)):
+        row = history.iloc[lap - 1]
+        name = f"epoch {round(row.epoch, 2):g},\nerror {row.validation_loss:.3g}"
+        lines.append((name, snapshots[lap - 1].reshape(lines[0][1].shape)))
+    title = f"{job.name}: what it makes of validation examples while it learns"
+    images.rows(lines, title, job.figures / "learning.png")
 
 
 def squared_error(outputs: np.ndarray, x: np.ndarray, scale: float) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -9,11 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from modelmill.figures import BLACK, BLUE, GREEN, ORANGE, drawing
 from modelmill.training import AXES
 
+Panels: TypeAlias = Mapping[str, Mapping[str, pd.DataFrame]]
 FEW = 30  # up to here each lap gets a dot
 
 
@@ -75,6 +77,30 @@ def pretraining(layers: Sequence[pd.DataFrame], title: str, path: Path) -> None:
             _two_curves(axes, laps.epoch, laps, "reconstruction_error")
             axes.set_title(f"{title}: layer {number}")
             _by_epoch(axes)
+
+
+def errors(panels: Panels, title: str, path: Path) -> None:
+    """The share of validation examples that are mistaken by epoch, on logarithmic axes.
+
+    Args:
+        panels: by heading the histories of models that compare, by what each is.
+    """
+    with drawing(path, 5 * len(panels), 3.8) as figure:
+        figure.suptitle(title)
+        places = np.atleast_1d(figure.subplots(1, len(panels)))
+        for (heading, histories), axes in zip(panels.items(), places, strict=True):
+            for (name, history), colour, dash in zip(
+                histories.items(), (BLUE, ORANGE), ("-", "--"), strict=True
+            ):
+                shares = 100 * (1 - history.validation_accuracy)
+                axes.plot(history.epoch, shares, dash, color=colour, label=name)
+            axes.set_title(heading, fontsize=10, fontweight="normal")
+            axes.set(xlabel="epoch", ylabel="validation error, %", xscale="log", yscale="log")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(NullFormatter())
+            axes.legend()
 
 
 def perplexity(history: pd.DataFrame, per_step: int, unit: str, title: str, path: Path) -> None:

@@ -1,10 +1,13 @@
 """What a language model makes of a text: how probable it finds each token."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 
 from modelmill.figures import BLACK, BLUE, ORANGE, drawing
 
@@ -13,6 +16,7 @@ POINTS = 8.5  # height of a character
 WIDTH, HEIGHT = 0.602 * POINTS / 72, 1.7 * POINTS / 72  # inches of a DejaVu Sans Mono's cell
 FACE = "DejaVu Sans Mono"  # matplotlib brings it
 END = "<eos>"
+Panels: TypeAlias = Mapping[str, np.ndarray]
 
 
 def passage(tokens: Sequence[str], losses: np.ndarray, words: bool, title: str, path: Path) -> None:
@@ -67,6 +71,44 @@ def layout(tokens: Sequence[str], shares: np.ndarray, words: bool) -> list[tuple
         if ends:
             lines.append(("", []))
     return lines if lines[-1][0] else lines[:-1]
+
+
+def over_time(tokens: Sequence[str], panels: Panels, words: bool, title: str, path: Path) -> None:
+    """What units of a layer do while it reads: a panel for each thing they do, a row for each unit.
+
+    Args:
+        panels: values [tokens, units] by what they are of, the units in the same order: shares
+            from 0 to 1, or what has signs, which is white at 0.
+        words: whether tokens are words, which are written from bottom to top.
+    """
+    width = (0.31 if words else 0.19) * len(tokens) + 1.3
+    height = 1.35 * max(len(panels), 2) + (2.6 if words else 1.2)
+    with drawing(path, width, height, grid=False) as figure:
+        figure.suptitle(title)
+        places = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for (name, values), axes in zip(panels.items(), places, strict=True):
+            shades = _shades(values)
+            picture = axes.imshow(values.T, aspect="auto", interpolation="nearest", **shades)
+            figure.colorbar(picture, ax=axes, pad=0.01)
+            axes.set(ylabel=name, yticks=[])
+            axes.spines[:].set_visible(False)
+            axes.tick_params(length=0, labelrotation=90 if words else 0)
+        font = {} if words else {"fontfamily": FACE}
+        places[0].set_xticks(range(len(tokens)), map(_shown, tokens), parse_math=False, **font)
+        places[0].tick_params(labeltop=len(panels) > 1)
+
+
+def _shades(values: np.ndarray) -> dict[str, Any]:
+    if values.min() >= 0:
+        return {"cmap": "viridis", "vmin": 0, "vmax": 1}
+    limit = np.percentile(np.abs(values), 99)  # the very largest would leave all others pale
+    # Without their darkest ends, which look alike.
+    colours = ListedColormap(mpl.colormaps["PuOr_r"](np.linspace(0.1, 0.9, 256)))
+    return {"cmap": colours, "vmin": -limit, "vmax": limit}
+
+
+def _shown(token: str) -> str:
+    return {"\n": "↵", " ": "␣", END: "↵"}.get(token, token)
 
 
 def extremes(

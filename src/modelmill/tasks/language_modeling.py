@@ -32,10 +32,12 @@ class Fit(settings.Fit):
 
     Attributes:
         num_steps: tokens in a window, the length of backpropagation through time.
+        snapshots: whether the weights are kept after each lap, for texts that it wrote on the way.
         reduction: of a batch's losses to the number that is differentiated.
     """
 
     num_steps: PositiveInt
+    snapshots: bool = False
     reduction: Literal["mean", "sum", "sum_over_steps"] = "mean"
 
     @property

@@ -1,8 +1,8 @@
 """A trained model on disk: weights, the card that says how to rebuild it, its history.
 
-model.weights.h5, history.csv and snapshots.npy (the weights after each lap, where `fit` asks for
-them) hold results; model.json says what the training was made from, so that a model is rebuilt,
-and its run recorded, without params.yaml.
+model.weights.h5, history.csv and snapshots.npy (the weights after each lap, or what they make of
+examples, where `fit` asks for them) hold results; model.json says what the training was made from,
+so that a model is rebuilt, and its run recorded, without params.yaml.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from modelmill.models import Input, Spec
 from modelmill.parts import PACKAGE, part
 from modelmill.schema import Open, Section, validate
 from modelmill.trained.history import read_history, remedy, write_history
+from modelmill.training.settings import SHOWN
 
 if TYPE_CHECKING:
     import keras
@@ -230,17 +231,19 @@ class _Metrics(Section):
 
 
 def read_snapshots(folder: Path) -> np.ndarray:
-    """Opens snapshots.npy: the weights after each lap, float32 [laps, parameters], or no laps.
+    """Opens snapshots.npy: what `Training.snapshots` was, float32 [laps, numbers], or no laps.
 
     Raises:
         ModelmillError: it is missing or damaged.
     """
     path = folder / SNAPSHOTS
-    laps, parameters = len(read_history(folder)), read_card(folder).parameters
+    laps, card = len(read_history(folder)), read_card(folder)
+    of_outputs = card.settings["fit"].get("snapshots") == "outputs"
+    numbers = SHOWN * card.spec.outputs if of_outputs else card.parameters
     with undamaged(path, remedy(folder)):
         snapshots = np.lib.format.open_memmap(path, mode="r")
-        if snapshots.shape not in ((laps, parameters), (0, parameters)):
-            raise ValueError(f"{snapshots.shape} for {laps} laps of {parameters} parameters")
+        if snapshots.shape not in ((laps, numbers), (0, numbers)):
+            raise ValueError(f"{snapshots.shape} for {laps} laps of {numbers} numbers")
         if snapshots.dtype != np.float32:
             raise ValueError(f"{snapshots.dtype} is not float32")
         return snapshots

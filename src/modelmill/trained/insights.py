@@ -1,4 +1,4 @@
-"""What is inside a trained model of images, for any architecture made of Keras' layers."""
+"""What is inside a trained model, for any architecture made of Keras' layers."""
 
 import math
 
@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.layers.logits import Logits
-from modelmill.layers.recurrent import Recurrent
+from modelmill.layers.recurrent import STEPS, Cell, Recurrent, Tensors, zero_state
+from modelmill.models import call
 
 
 def is_linear(model: keras.Model) -> bool:
@@ -69,6 +70,62 @@ def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
     outputs, *_ = recurrent(tf.constant(images))
     logits = model.layers[-1](tf.reshape(outputs, [-1, recurrent.units]))
     return logits.numpy().reshape(*outputs.shape[:2], -1)
+
+
+def while_reading(model: keras.Model, tokens: np.ndarray) -> dict[str, np.ndarray]:
+    """What the last recurrent layer of a language model does at each token, read from zeros on.
+
+    It is the layer's own step that is watched.
+
+    Args:
+        tokens: ids [n], at most as many as the model's windows have.
+
+    Returns:
+        Its gates, if it has some, then its state, by name, each [n, units]; empty where the model
+        has no such layer.
+    """
+    cells = [layer.cell for layer in model.layers if isinstance(layer, Recurrent)]
+    if not cells:
+        return {}
+    window = np.zeros((1, model.input_shape[0][1]), np.int32)
+    window[0, : len(tokens)] = tokens
+    forward, backward = STEPS[cells[-1]]
+    seen: list[dict[str, tf.Tensor]] = []
+
+    def watched(*given: tf.Tensor) -> tuple[Tensors, Tensors]:
+        state, needed = forward(*given)
+        seen.append(_named(cells[-1], state, needed))
+        return state, needed
+
+    STEPS[cells[-1]] = watched, backward
+    try:
+        call(model, {"tokens": tf.constant(window), **zero_state(model, 1)}, training=False)
+    finally:
+        STEPS[cells[-1]] = forward, backward
+    steps = seen[-window.size :][: len(tokens)]  # after those of the layers below
+    return {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
+
+
+def _named(cell: Cell, state: Tensors, needed: Tensors) -> dict[str, tf.Tensor]:
+    """What a step of `STEPS` gives, by name."""
+    if cell == "lstm":
+        of_input, of_forget, candidate, of_output, *_ = needed
+        return {
+            "input gate": of_input,
+            "forget gate": of_forget,
+            "candidate": candidate,
+            "output gate": of_output,
+            "cell state": state[1],
+        }
+    if cell == "gru":
+        update, reset, _, candidate, _ = needed
+        return {
+            "update gate": update,
+            "reset gate": reset,
+            "candidate": candidate,
+            "hidden state": state[0],
+        }
+    return {"hidden state": state[0]}
 
 
 def halves(model: keras.Model) -> tuple[keras.Model, keras.Model]:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
+from modelmill.models import call
 from modelmill.training import optimizers
 from modelmill.training.averages import Averages
 from modelmill.training.patience import Patience
@@ -165,6 +166,14 @@ class Trainer:
         """What has been learnt so far: the model's weights, or their averages where `fit` asks."""
         with self.averages.in_place():
             return self.model.get_weights()
+
+    def outputs(self, count: int) -> np.ndarray:
+        """What `weights` returns makes of the first validation examples [count, ...]."""
+        assert self.validation
+        with self.averages.in_place():
+            batch = self.validation.batch(self.validation.load(0, 0, 1), tf.constant(0))
+            given = {name: values[:count] for name, values in batch.items()}
+            return call(self.model, given, training=False).numpy()
 
     # --- in the graph ----------------------------------------------------------------------
 

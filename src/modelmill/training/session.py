@@ -18,7 +18,7 @@ from modelmill.training.loop import Row, Trainer
 from modelmill.training.observer import Observer
 from modelmill.training.patience import sign
 from modelmill.training.phases import phases
-from modelmill.training.settings import Fit
+from modelmill.training.settings import SHOWN, Fit
 
 
 class Entry(Protocol):
@@ -39,12 +39,13 @@ class Training:
 
     Attributes:
         history: a row per lap.
-        snapshots: the weights after each lap, float32 [laps, parameters], or [0, parameters]
-            where `fit` does not ask for them.
+        snapshots: the weights after each lap, float32 [laps, parameters], or what they make of
+            examples, [laps, SHOWN * outputs]; [0, parameters] where `fit` asks for neither.
         kept: the step after which the model had the weights that it is left with.
 
     Raises:
-        ModelmillError: the model cannot be built, or not be trained in shards.
+        ModelmillError: the model cannot be built, or not be trained in shards, or there are no
+            validation examples to show.
     """
 
     def __init__(self, name: str, entry: Entry, spec: Spec, data: Processed, seed: int) -> None:
@@ -55,6 +56,7 @@ class Training:
         self.metrics = task.METRICS
         self.model = models.build(name, entry.arch, entry.net, spec)
         self._require_shardable()
+        self._require_examples()
         self.phases = phases(name, self.model, task, entry.fit)
         self.batches = [phase.task.batches(data, "train", phase.fit, seed) for phase in self.phases]
         self.history: list[Row] = []
@@ -155,13 +157,17 @@ class Training:
             row = {"step": 0, "phase": self.number + 1} | row | {"step": self.step}
         self.history.append(row)
         if self.fit.snapshots and self.last:
-            weights = np.concatenate([w.ravel() for w in self.trainer.weights()])
-            self.snapshots = np.append(self.snapshots, weights[None], axis=0)
+            self.snapshots = np.stack([*self.snapshots, self._snapshot()])
         if self.fit.keep == "last":
             self.kept = self.step
         elif self.last and self._is_best(row):
             self.kept, self._best = self.step, self.trainer.weights()
         return row
+
+    def _snapshot(self) -> np.ndarray:
+        if self.fit.snapshots == "outputs":
+            return self.trainer.outputs(SHOWN).ravel()
+        return np.concatenate([w.ravel() for w in self.trainer.weights()])
 
     def _is_best(self, row: Row) -> bool:
         column = self.fit.keep_by
@@ -198,6 +204,15 @@ class Training:
         if progress["phase"]:
             self._enter(progress["phase"])
         self.trainer.restore(arrays, self._of_phase(self.history))
+
+    def _require_examples(self) -> None:
+        """Outputs to be kept are of validation examples."""
+        start, stop = self.data.meta["splits"].get("validation", (0, 0))
+        if self.fit.snapshots == "outputs" and stop - start < SHOWN:
+            raise ModelmillError(
+                f"models.{self.name}.fit.snapshots: outputs are of {SHOWN} validation examples, "
+                f"and there are {stop - start}; say true for weights, or false"
+            )
 
     def _require_shardable(self) -> None:
         """Statistics of a batch would be those of its shards."""

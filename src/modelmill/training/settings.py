@@ -8,6 +8,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, mod
 from modelmill.runtime import Precision
 from modelmill.schema import PositiveFloat, PositiveInt, Probability, Section
 
+SHOWN = 10  # validation examples whose outputs may be kept
 DURATION = re.compile(r"([1-9]\d*)[ _]?(epoch|step)s?")
 
 
@@ -195,7 +196,8 @@ class Fit(Section):
             the epoch at the latest. Null is an epoch, or a tenth of the length if that is less.
         keep: the weights of the last lap, or of the one that was best by `keep_by`.
         keep_by: a column of the history, measured on validation data.
-        snapshots: whether the weights are kept after each lap, for pictures of how they grew.
+        snapshots: whether the weights are kept after each lap, for pictures of how they grew;
+            ``outputs`` keeps only what they make of ten validation examples.
         shards: parts of a batch that are computed side by side, the cores divided among them;
             1 is for models so small that one core is fastest.
         precision: of the operands of large products while training; weights are always float32.
@@ -213,7 +215,7 @@ class Fit(Section):
     validate_every: Length | None = None
     keep: Literal["last", "best"] = "last"
     keep_by: str = "validation_loss"
-    snapshots: bool = False
+    snapshots: bool | Literal["outputs"] = False
     shards: PositiveInt = 1
     precision: Precision = "float32"
     optimizer: Optimizer
