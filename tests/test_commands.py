@@ -25,7 +25,7 @@ MISTAKES = {
 # Does what `modelmill` does for each command of a list, one after another, in one process.
 SPY = """
 import contextlib, io, json, os, sys
-heavy = ("tensorflow", "keras", "mlflow", "matplotlib", "ray", "optuna")
+heavy = ("tensorflow", "keras", "mlflow", "matplotlib", "pyarrow", "ray", "optuna")
 sys.path.insert(0, os.getcwd())
 from pipelines import __main__ as commands
 answers = []

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from modelmill.datasets.grammar import sentences
 from modelmill.datasets.processed import VOCABULARY, describe
@@ -53,6 +51,9 @@ def read(path: Path) -> Text:
     Raises:
         ModelmillError: the file is missing, empty or not UTF-8.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     found: dict[str, int] = {}
     blocks: list[np.ndarray] = []
     for text in _pieces(path):
