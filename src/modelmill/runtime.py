@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
-
-Precision = Literal["float32", "bfloat16"]
 
 # XLA's new library for reductions on processors crashes now and then where two shards begin to use
 # the same compiled function at once: they share a list that nothing guards.
@@ -64,7 +61,6 @@ def start(
     seed: int,
     shards: int | None = None,
     cores: int | None = None,
-    precision: Precision = "float32",
 ) -> None:
     """Imports TensorFlow and makes every run with the same seed give the same bytes.
 
@@ -73,7 +69,6 @@ def start(
         shards: parts of a batch that are learnt from side by side, the cores divided among them;
             1 is for models so small that one core is fastest. None if nothing is to be learnt.
         cores: how many to use; None is all that this process may use. The results are the same.
-        precision: of large products; bfloat16 is only faster on processors that know it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if SAFE_XLA not in (flags := os.environ.get("XLA_FLAGS", "")):
@@ -89,8 +84,6 @@ def start(
     cores = cores or available_cores()
     tf.config.threading.set_inter_op_parallelism_threads(min(shards or 1, cores))
     tf.config.threading.set_intra_op_parallelism_threads(_threads(shards, cores))
-    if precision == "bfloat16":
-        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
 

@@ -27,7 +27,6 @@ from modelmill.evaluation import Job, evaluate
 from modelmill.files import read_json, undamaged, write_json
 from modelmill.params import Model, Params
 from modelmill.parts import part
-from modelmill.runtime import Precision
 from modelmill.schema import Section, choose, validate
 from modelmill.sweeps.settings import with_values
 from modelmill.trained import artifacts
@@ -293,13 +292,11 @@ def make(
         training, card, checkpoints = begin(given, name, spec, prepared, kept, cores=1)
         import keras
 
-        _set_precision(entry.fit.precision)
         with checkpoints:
             training.run(checkpoints)
         card = replace(card, kept=training.kept)
         artifacts.save(model, training.model, card, training.history, training.snapshots)
         runtime.start(given.seed, cores=1)
-        _set_precision("float32")
         kinds = ("figures", "evaluations", "curves")
         job = Job(
             model, artifacts.read_card(model), prepared, *(Path(temporary, kind) for kind in kinds)
@@ -308,11 +305,3 @@ def make(
     shutil.rmtree(checkpoints.folder, ignore_errors=True)
     keras.backend.clear_session()
     return record
-
-
-def _set_precision(precision: Precision) -> None:
-    """Of what is computed from now on, whatever this process has computed with before."""
-    import tensorflow as tf
-
-    reduced = {"auto_mixed_precision_onednn_bfloat16": precision == "bfloat16"}
-    tf.config.optimizer.set_experimental_options(reduced)

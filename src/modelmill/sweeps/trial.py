@@ -13,7 +13,6 @@ from modelmill import runtime
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.params import parse
-from modelmill.runtime import Precision
 from modelmill.sweeps.settings import Sweep, Values, with_values
 
 SPLITS = ("train", "validation")
@@ -43,8 +42,7 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
     """
     params = parse(with_values(base, values))
     name, entry = sweep.model, params.models[sweep.model]
-    shared = parse(base).models[name].fit
-    _start_tensorflow(shared.shards, sweep.resources.cpus, shared.precision)
+    _start_tensorflow(parse(base).models[name].fit.shards, sweep.resources.cpus)
     import keras
     import tensorflow as tf
     from ray import tune
@@ -80,6 +78,6 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
 
 
 @cache
-def _start_tensorflow(shards: int, cores: int, precision: Precision) -> None:
+def _start_tensorflow(shards: int, cores: int) -> None:
     """Once for all trials of a worker; each sets its own seed."""
-    runtime.start(0, shards, cores, precision)
+    runtime.start(0, shards, cores)

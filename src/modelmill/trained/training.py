@@ -31,7 +31,7 @@ def begin(
         The training, what it is made from, and its checkpoints, which are to observe it.
     """
     entry = params.models[name]
-    runtime.start(params.seed, entry.fit.shards, cores, entry.fit.precision)
+    runtime.start(params.seed, entry.fit.shards, cores)
     from modelmill.training.checkpoints import Checkpoints
     from modelmill.training.session import Training
 

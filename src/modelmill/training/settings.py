@@ -5,7 +5,6 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
-from modelmill.runtime import Precision
 from modelmill.schema import PositiveFloat, PositiveInt, Probability, Section
 
 SHOWN = 10  # validation examples whose outputs may be kept
@@ -200,7 +199,6 @@ class Fit(Section):
             ``outputs`` keeps only what they make of ten validation examples.
         shards: parts of a batch that are computed side by side, the cores divided among them;
             1 is for models so small that one core is fastest.
-        precision: of the operands of large products while training; weights are always float32.
         optimizer: what makes steps of gradients.
         learning_rate: what steps are multiplied by, where the schedule begins.
         schedule: how the learning rate changes.
@@ -217,7 +215,6 @@ class Fit(Section):
     keep_by: str = "validation_loss"
     snapshots: bool | Literal["outputs"] = False
     shards: PositiveInt = 1
-    precision: Precision = "float32"
     optimizer: Optimizer
     learning_rate: PositiveFloat
     schedule: AnySchedule = ConstantRate(name="constant")
