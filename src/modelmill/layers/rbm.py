@@ -81,13 +81,13 @@ class Rbm(keras.layers.Layer):
     def gibbs(self, v: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
         """v [n, visible] after so many steps of Gibbs sampling."""
         kernel, b, c = (tf.convert_to_tensor(weight) for weight in self.weights)
-        transposed = tf.transpose(kernel)  # once: a product that transposes takes longer
         # One key for all steps: a variable in the loop would keep shards from running side by side.
         key = tf.cast(self.seed_generator.next(), tf.int32)
         seed = tf.bitcast(hashes(1, key)[0], tf.int32)
         for step in tf.range(steps):
             h = draw(tf.matmul(v, kernel) + c, tf.stack([seed, 2 * step]))
-            v = draw(tf.matmul(h, transposed) + b, tf.stack([seed, 2 * step + 1]))
+            logits = tf.matmul(h, kernel, transpose_b=True) + b
+            v = draw(logits, tf.stack([seed, 2 * step + 1]))
         return v
 
 
