@@ -99,7 +99,7 @@ UNLABELLED = {
         100,
         550,
         contenders=("modelmill", "sklearn", "torch", "torch_compile"),
-        fit={"chains": "data", "gibbs_steps": 1, "centred": False},
+        fit={"chains": "data", "gibbs_steps": 1, "centred": False, "average": None},
     ),
     "rbm_item": Row(
         "movielens_rbm_item",

@@ -131,7 +131,9 @@ def test_contrastive_divergence_starts_at_the_data(model):
 def test_gibbs_sampling_reaches_the_models_own_probabilities(model):
     import tensorflow as tf
 
-    chains = tf.function(model.layers[-1].gibbs)(tf.zeros([40_000, VISIBLE]), 60).numpy()
+    rbm = model.layers[-1]
+    walk = tf.function(rbm.gibbs)
+    chains = walk(rbm.inputs(tf.zeros([40_000, VISIBLE])), 60).numpy()
     v = states(VISIBLE)
     p = np.exp(-energies(model, v, states(HIDDEN))).sum(axis=1)
     places = (chains @ 2 ** np.arange(VISIBLE)[::-1]).astype(int)

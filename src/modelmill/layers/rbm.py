@@ -78,16 +78,25 @@ class Rbm(keras.layers.Layer):
         """States of the hidden units [n, hidden] given v [n, visible]."""
         return draw(self.inputs(v), tf.cast(self.seed_generator.next(), tf.int32))
 
-    def gibbs(self, v: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
-        """v [n, visible] after so many steps of Gibbs sampling."""
+    def gibbs(self, inputs: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
+        """v [n, visible] after so many steps of Gibbs sampling, at least one.
+
+        Args:
+            inputs: what hidden units get from the v to begin with.
+        """
         kernel, b, c = (tf.convert_to_tensor(weight) for weight in self.weights)
         # One key for all steps: a variable in the loop would keep shards from running side by side.
         key = tf.cast(self.seed_generator.next(), tf.int32)
         seed = tf.bitcast(hashes(1, key)[0], tf.int32)
-        for step in tf.range(steps):
-            h = draw(tf.matmul(v, kernel) + c, tf.stack([seed, 2 * step]))
+
+        def visible(inputs: tf.Tensor, step: int | tf.Tensor) -> tf.Tensor:
+            h = draw(inputs, tf.stack([seed, 2 * step]))
             logits = tf.matmul(h, kernel, transpose_b=True) + b
-            v = draw(logits, tf.stack([seed, 2 * step + 1]))
+            return draw(logits, tf.stack([seed, 2 * step + 1]))
+
+        v = visible(inputs, 0)
+        for step in tf.range(1, steps):
+            v = visible(tf.matmul(v, kernel) + c, step)
         return v
 
 

@@ -81,8 +81,9 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
     from modelmill.layers.rbm import contrast
 
     rbm, x = model.layers[-1], batch["x"]
-    dreamt = rbm.gibbs(x, fit.gibbs_steps)
-    gradients = contrast((x, rbm.hidden(x)), (dreamt, rbm.hidden(dreamt)))
+    inputs = rbm.inputs(x)
+    dreamt = rbm.gibbs(inputs, fit.gibbs_steps)
+    gradients = contrast((x, tf.sigmoid(inputs)), (dreamt, rbm.hidden(dreamt)))
     score = _score(model, x, x, tf.ones_like(x))
     return Learnt(score, [fit.scale * part for part in gradients], state)
 
