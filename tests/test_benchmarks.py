@@ -78,7 +78,7 @@ def test_models_without_labels_are_in_no_mean():
 def test_the_document_shows_what_the_published_reports_say():
     report = json.loads((ROOT / training.REPORT).read_text(encoding="utf-8"))
     document = (ROOT / training.PAGE).read_text(encoding="utf-8")
-    assert list(report["rows"]) == [name for name in training.ROWS if name in report["rows"]]
+    assert list(report["rows"]) == list(training.ROWS)
     assert table.insert(document, "bench", training.markdown(report)) == document
     times = json.loads((ROOT / whole_run.REPORT).read_text(encoding="utf-8"))
     assert table.insert(document, "times", whole_run.markdown(times)) == document
