@@ -23,7 +23,8 @@ from modelmill.schema import validate
 from modelmill.tasks import classification, density, language_modeling, reconstruction
 from modelmill.trained.artifacts import Card
 from modelmill.training import checkpoints as module
-from modelmill.training.checkpoints import Checkpoint, Checkpoints
+from modelmill.training.checkpoints import Checkpoints
+from modelmill.training.observer import Checkpoint
 
 NET = {
     "cell": "lstm",
@@ -133,7 +134,7 @@ def run(folder: Path | None, entry, spec, data, on_lap=lambda row: None):
 @pytest.fixture
 def step_by_step(monkeypatch):
     """Calls of one step, each followed by a checkpoint."""
-    monkeypatch.setattr("modelmill.training.loop.CALL_SECONDS", 0.0)
+    monkeypatch.setattr("modelmill.training.pace.CALL_SECONDS", 0.0)
     monkeypatch.setattr(module, "SECONDS", 0.0)
 
 

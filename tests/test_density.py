@@ -133,7 +133,8 @@ def test_gibbs_sampling_reaches_the_models_own_probabilities(model):
 
     rbm = model.layers[-1]
     walk = tf.function(rbm.gibbs)
-    chains = walk(rbm.inputs(tf.zeros([40_000, VISIBLE])), 60).numpy()
+    start = tf.zeros([40_000, VISIBLE])
+    chains = walk(start, rbm.inputs(start), 60).numpy()
     v = states(VISIBLE)
     p = np.exp(-energies(model, v, states(HIDDEN))).sum(axis=1)
     places = (chains @ 2 ** np.arange(VISIBLE)[::-1]).astype(int)

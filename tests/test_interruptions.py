@@ -20,7 +20,7 @@ TRAIN = (
     "import sys; from modelmill.training import checkpoints; checkpoints.SECONDS = 0.0;"
     "from pipelines import run, train; import modelmill.runtime as r; start = r.start\n"
     "def started(*a, **k):\n"
-    "    start(*a, **k); from modelmill.training import loop; loop.CALL_SECONDS = 0.0\n"
+    "    start(*a, **k); from modelmill.training import pace; pace.CALL_SECONDS = 0.0\n"
     f"r.start = started; sys.argv = ['train', '{MODEL}']; run(train.main)"
 )
 

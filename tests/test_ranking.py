@@ -166,10 +166,10 @@ def test_dreams_that_are_the_data_teach_nothing(machine, monkeypatch):
     import tensorflow as tf
 
     rbm_layer, x = machine.layers[-1], tf.constant(np.eye(14, dtype=np.float32)[:3])
-    monkeypatch.setattr(rbm_layer, "gibbs", lambda inputs, steps: x)
+    monkeypatch.setattr(rbm_layer, "gibbs", lambda v, inputs, steps: x)
     learnt = task.learn(machine, {"x": x}, {}, seen_fit())
     assert not any(part.numpy().any() for part in learnt.gradients)
-    monkeypatch.setattr(rbm_layer, "gibbs", lambda inputs, steps: 0 * x)
+    monkeypatch.setattr(rbm_layer, "gibbs", lambda v, inputs, steps: 0 * x)
     weights, visible, hidden = task.learn(machine, {"x": x}, {}, seen_fit()).gradients
     h = rbm_layer.hidden(x).numpy()
     np.testing.assert_allclose(weights, -x.numpy().T @ h / 3, rtol=1e-5)

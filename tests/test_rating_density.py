@@ -105,7 +105,7 @@ def test_gibbs_sampling_reaches_the_probabilities_of_what_is_known_together():
     v = np.array([[*np.eye(states)[i], *np.eye(states)[j], *np.zeros(states)] for i, j in pairs])
     p = np.exp(v @ b) * (1 + np.exp(c + v @ weights)).prod(axis=1)
     start = rbm.one_hot(tf.constant([[1, 3, 0]] * count))
-    found = tf.function(rbm.gibbs)(start, tf.constant(40)).numpy()
+    found = tf.function(rbm.gibbs)(start, rbm.inputs(start), tf.constant(40)).numpy()
     assert not found[:, 2 * states :].any()
     assert (found.reshape(count, units, states).sum(axis=2) == [1, 1, 0]).all()
     shares = (found[:, None] == v).all(axis=2).mean(axis=0)
@@ -120,7 +120,7 @@ def test_chains_grow_by_a_step_after_so_many_epochs(monkeypatch, epoch, steps):
     taken = []
     model = made(["user"])
     rbm = model.get_layer("user_rbm")
-    monkeypatch.setattr(rbm, "gibbs", lambda v, count: taken.append(int(count)) or v)
+    monkeypatch.setattr(rbm, "gibbs", lambda v, inputs, count: taken.append(int(count)) or v)
     batch = {"epoch": tf.fill([1], epoch), "user_stars": tf.constant([[4, 2, 0, 0]])}
     learnt = rating_density.learn(model, batch, {}, make_fit(rows=["user"]))
     assert taken == [steps]
@@ -183,7 +183,7 @@ def test_two_machines_side_by_side_learn_what_each_learns_alone(monkeypatch):
 
     from modelmill.layers.softmax_rbm import SoftmaxRbm
 
-    monkeypatch.setattr(SoftmaxRbm, "gibbs", lambda _, v, steps: 0 * v)
+    monkeypatch.setattr(SoftmaxRbm, "gibbs", lambda _, v, inputs, steps: 0 * v)
     fit, model = make_fit(), made(BOTH)
     train = rating_density.batches(data(), "train", fit, 1)
     batch = train.batch(train.load(0, 0, 1), tf.constant(0))

@@ -378,10 +378,10 @@ def train_with_dropout():
 
 @pytest.mark.parametrize("train", [train_classifier, train_language_model, train_with_dropout])
 def test_training_again_gives_the_same_bytes_however_steps_are_divided(train, monkeypatch):
-    from modelmill.training import loop
+    from modelmill.training import pace
 
     model, rows = train()
-    monkeypatch.setattr(loop, "CALL_SECONDS", 0.0)  # one step a call
+    monkeypatch.setattr(pace, "CALL_SECONDS", 0.0)  # one step a call
     again, rows_again = train()
     assert rows == rows_again
     for one, other in zip(model.weights, again.weights, strict=True):

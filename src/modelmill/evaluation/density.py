@@ -137,7 +137,7 @@ def _walk(
 
     rbm, found, done = model.layers[-1], {}, 0
     rbm.seed_generator.state.assign([seed, 0])
-    walk = tf.function(lambda v, steps: rbm.gibbs(rbm.inputs(v), steps))
+    walk = tf.function(lambda v, steps: rbm.gibbs(v, rbm.inputs(v), steps))
     chains = tf.constant(v, tf.float32)
     for steps in stops:
         chains = walk(chains, tf.constant(steps - done))

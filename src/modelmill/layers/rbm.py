@@ -74,30 +74,35 @@ class Rbm(keras.layers.Layer):
             tf.math.squared_difference(self.visible(tf.sigmoid(inputs)), v), axis=1
         )
 
-    def drawn(self, v: tf.Tensor) -> tf.Tensor:
-        """States of the hidden units [n, hidden] given v [n, visible]."""
-        return draw(self.inputs(v), tf.cast(self.seed_generator.next(), tf.int32))
+    def drawn(self, inputs: tf.Tensor) -> tf.Tensor:
+        """States of the hidden units [n, hidden] given what they get."""
+        return draw(inputs, tf.cast(self.seed_generator.next(), tf.int32))
 
-    def gibbs(self, inputs: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
+    def gibbs(self, v: tf.Tensor, inputs: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
         """v [n, visible] after so many steps of Gibbs sampling, at least one.
 
         Args:
-            inputs: what hidden units get from the v to begin with.
+            v: to begin with.
+            inputs: what hidden units get from it.
         """
         kernel, b, c = (tf.convert_to_tensor(weight) for weight in self.weights)
         # One key for all steps: a variable in the loop would keep shards from running side by side.
         key = tf.cast(self.seed_generator.next(), tf.int32)
         seed = tf.bitcast(hashes(1, key)[0], tf.int32)
 
-        def visible(inputs: tf.Tensor, step: int | tf.Tensor) -> tf.Tensor:
+        def walk(v: tf.Tensor, inputs: tf.Tensor, step: int | tf.Tensor) -> tf.Tensor:
             h = draw(inputs, tf.stack([seed, 2 * step]))
             logits = tf.matmul(h, kernel, transpose_b=True) + b
-            return draw(logits, tf.stack([seed, 2 * step + 1]))
+            return self.redraw(v, logits, tf.stack([seed, 2 * step + 1]))
 
-        v = visible(inputs, 0)
+        v = walk(v, inputs, 0)
         for step in tf.range(1, steps):
-            v = visible(tf.matmul(v, kernel) + c, step)
+            v = walk(v, tf.matmul(v, kernel) + c, step)
         return v
+
+    def redraw(self, v: tf.Tensor, logits: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """States [n, visible] in place of v, by their logits [n, visible]."""
+        return draw(logits, key)
 
 
 def contrast(

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.layers.dropout import hashes, shift
-from modelmill.layers.rbm import Rbm, draw
+from modelmill.layers.rbm import Rbm
 
 
 class SoftmaxRbm(Rbm):
@@ -55,25 +55,17 @@ class SoftmaxRbm(Rbm):
 
     def expected(self, h: tf.Tensor) -> tf.Tensor:
         """The mean stars of all units [n, units] given h [n, hidden]."""
-        return self.mean_stars(self._logits(h, self.kernel, self.visible_bias))
+        logits = tf.matmul(h, tf.convert_to_tensor(self.kernel), transpose_b=True)
+        return self.mean_stars(self._by_unit(logits + self.visible_bias))
 
-    def gibbs(self, v: tf.Tensor, steps: int | tf.Tensor) -> tf.Tensor:
-        """v [n, units * states] after so many steps of Gibbs sampling; what is unknown stays so."""
-        kernel, b, c = (tf.convert_to_tensor(weight) for weight in self.weights)
-        known = tf.reduce_sum(tf.reshape(v, [-1, v.shape[1] // self.states, self.states]), 2)
-        # One key for all steps: a variable in the loop would keep shards from running side by side.
-        key = tf.cast(self.seed_generator.next(), tf.int32)
-        seed = tf.bitcast(hashes(1, key)[0], tf.int32)
-        for step in tf.range(steps):
-            h = draw(tf.matmul(v, kernel) + c, tf.stack([seed, 2 * step]))
-            drawn = draw_states(self._logits(h, kernel, b), tf.stack([seed, 2 * step + 1]))
-            v = tf.reshape(drawn * known[:, :, None], tf.shape(v))
-        return v
+    def redraw(self, v: tf.Tensor, logits: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """As for ones and zeros; a unit of which nothing is known stays all zeros."""
+        known = tf.reduce_sum(self._by_unit(v), axis=2, keepdims=True)
+        return tf.reshape(known * draw_states(self._by_unit(logits), key), tf.shape(v))
 
-    def _logits(self, h: tf.Tensor, kernel: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """Of all states [n, units, states] given h [n, hidden]."""
-        logits = tf.matmul(h, tf.convert_to_tensor(kernel), transpose_b=True) + b
-        return tf.reshape(logits, [-1, logits.shape[1] // self.states, self.states])
+    def _by_unit(self, v: tf.Tensor) -> tf.Tensor:
+        """[n, units * states] -> [n, units, states]."""
+        return tf.reshape(v, [-1, v.shape[1] // self.states, self.states])
 
 
 @tf.function(jit_compile=True)

@@ -47,14 +47,14 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
     import tensorflow as tf
     from ray import tune
 
-    from modelmill.training.observer import Observer
+    from modelmill.training.observer import Observed, Observer, Row
     from modelmill.training.session import Training
 
     keras.backend.clear_session()
     last: dict[str, Any] = {LAP: 0}
 
     class Report(Observer):
-        def lap(self, training: Training, row: Mapping[str, float]) -> None:
+        def lap(self, training: Observed, row: Row) -> None:
             nonlocal last
             if sweep.metric not in row:  # of a phase before
                 return

@@ -137,8 +137,9 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
 
     rbm, v = _rbm(model), batch["x"]
     inputs = rbm.inputs(v)
-    start = rbm.inputs(state["chains"]) if "chains" in state else inputs
-    dreamt, h = rbm.gibbs(start, fit.gibbs_steps), tf.sigmoid(inputs)
+    chains = state.get("chains", v)
+    start = rbm.inputs(chains) if "chains" in state else inputs
+    dreamt, h = rbm.gibbs(chains, start, fit.gibbs_steps), tf.sigmoid(inputs)
     mu, offset = state.get("visible_means", 0.0), state.get("hidden_means", 0.0)
     gradients = contrast((v, h), (dreamt, rbm.hidden(dreamt)), (mu, offset))
     weights, visible, hidden = gradients

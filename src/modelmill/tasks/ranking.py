@@ -82,27 +82,23 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
 
     rbm, x = model.layers[-1], batch["x"]
     inputs = rbm.inputs(x)
-    dreamt = rbm.gibbs(inputs, fit.gibbs_steps)
-    gradients = contrast((x, tf.sigmoid(inputs)), (dreamt, rbm.hidden(dreamt)))
-    score = _score(model, x, x, tf.ones_like(x))
+    h, dreamt = tf.sigmoid(inputs), rbm.gibbs(x, inputs, fit.gibbs_steps)
+    gradients = contrast((x, h), (dreamt, rbm.hidden(dreamt)))
+    score = _score(rbm.visible(h), x, tf.ones_like(x))
     return Learnt(score, [fit.scale * part for part in gradients], state)
 
 
 def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit
 ) -> tuple[Score, Tensors]:
-    x = batch["x"]
-    return _score(model, x, batch["relevant"], 1 - x), state
+    x, rbm = batch["x"], model.layers[-1]
+    return _score(rbm.visible(rbm.hidden(x)), batch["relevant"], 1 - x), state
 
 
-def _score(
-    model: "keras.Model", x: "tf.Tensor", relevant: "tf.Tensor", asked: "tf.Tensor"
-) -> Score:
-    """Of what is `relevant` among the items `asked` for, given what has been seen [n, items]."""
+def _score(p: "tf.Tensor", relevant: "tf.Tensor", asked: "tf.Tensor") -> Score:
+    """Of probabilities, for what is `relevant` among the items `asked` for [n, items]."""
     import tensorflow as tf
 
-    rbm = model.layers[-1]
-    p = rbm.visible(rbm.hidden(x))
     losses = asked * tf.keras.losses.binary_crossentropy(relevant[..., None], p[..., None])
     chosen = tf.math.top_k(tf.where(asked > 0, p, -1.0), LENGTH).indices
     gain = 1 / tf.math.log(tf.range(2, LENGTH + 2, dtype=tf.float32))
@@ -110,7 +106,7 @@ def _score(
     ideal = tf.gather(tf.cumsum(gain), tf.cast(tf.minimum(wanted, float(LENGTH)), tf.int32) - 1)
     found = tf.linalg.matvec(tf.gather(relevant, chosen, batch_dims=1), gain) / ideal
     sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(found)])
-    return Score(sums, tf.cast(tf.shape(x)[0], tf.float32))
+    return Score(sums, tf.cast(tf.shape(p)[0], tf.float32))
 
 
 def metrics(means: list[float]) -> dict[str, float]:

@@ -95,7 +95,8 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
     for name, rbm in _machines(model).items():
         stars = batch[name]
         v = rbm.one_hot(stars)
-        h, dreamt = rbm.hidden(v), rbm.gibbs(v, steps)
+        inputs = rbm.inputs(v)
+        h, dreamt = tf.sigmoid(inputs), rbm.gibbs(v, inputs, steps)
         gradients += contrast((v, h), (dreamt, rbm.hidden(dreamt)))
         scores.append(_known(stars, rbm.expected(h)))
     sums, counts = (tf.add_n(parts) for parts in zip(*scores, strict=True))

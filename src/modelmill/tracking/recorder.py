@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelmill import repository
 from modelmill.parts import PACKAGE
@@ -26,10 +26,7 @@ from modelmill.tracking import runs
 from modelmill.tracking.experiments import Experiment
 from modelmill.tracking.recording import ANSWER, BELL, EVENTS, here, lock
 from modelmill.trained.artifacts import Card
-from modelmill.training.observer import Observer, Row
-
-if TYPE_CHECKING:
-    from modelmill.training.session import Training
+from modelmill.training.observer import Observed, Observer, Row
 
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 ANSWER_SECONDS = 0.02  # between two looks for the answer
@@ -77,11 +74,11 @@ class Recorder(Observer):
         """A training of `card` begins, on the data set that `meta` describes."""
         self._send("start", card=asdict(card), meta=meta, profile=profile, about=about)
 
-    def began(self, training: "Training") -> None:
+    def began(self, training: Observed) -> None:
         for row in training.history:
             self.lap(training, row)
 
-    def lap(self, training: "Training", row: Row) -> None:
+    def lap(self, training: Observed, row: Row) -> None:
         self._send("row", row=dict(row))
 
     def end(self, seconds: float) -> None:

@@ -11,28 +11,17 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing
-from modelmill.training.observer import Observer, Row
-
-if TYPE_CHECKING:
-    from modelmill.training.session import Training
+from modelmill.training.observer import Checkpoint, Observed, Observer, Row
 
 SECONDS, SECONDS_AT_LAP = 30.0, 5.0  # between checkpoints: anywhere, and where a lap ends
 KEPT = 2
 STALE_SECONDS = 14 * 24 * 3600.0
 DIGEST_BYTES = 32
-
-
-class Checkpoint(NamedTuple):
-    """The state of a training: large `arrays`, and `progress`, which JSON can hold."""
-
-    arrays: dict[str, np.ndarray]
-    progress: dict[str, Any]
 
 
 class Checkpoints(Observer):
@@ -78,14 +67,14 @@ class Checkpoints(Observer):
             print(f"warning: {path} is damaged, and not used", file=sys.stderr)
         return None
 
-    def called(self, training: "Training", metrics: Row) -> None:
+    def called(self, training: Observed, metrics: Row) -> None:
         self._offer(training, SECONDS)
 
-    def lap(self, training: "Training", row: Row) -> None:
+    def lap(self, training: Observed, row: Row) -> None:
         if training.step < training.steps:
             self._offer(training, SECONDS_AT_LAP)
 
-    def _offer(self, training: "Training", seconds: float) -> None:
+    def _offer(self, training: Observed, seconds: float) -> None:
         """Saves a checkpoint if the last is that old; after Ctrl-C it does, and ends the training.
 
         A disk that is full does not end the training, which may well need no checkpoint.

@@ -55,8 +55,8 @@ def batches(data: "Processed", split: str, fit: supervised.Fit, seed: int) -> "E
 
 def learn(model: keras.Model, batch: Tensors, state: Tensors, fit: supervised.Fit) -> Learnt:
     rbm, v = _rbm(model), _visible(model, batch)
-    h = rbm.hidden(v)
-    dreamt = rbm.visible(rbm.drawn(v))
+    inputs = rbm.inputs(v)
+    h, dreamt = tf.sigmoid(inputs), rbm.visible(rbm.drawn(inputs))
     gradients = contrast((v, h), (dreamt, rbm.hidden(dreamt)))
     return Learnt(_score(rbm, v, h), [fit.scale * part for part in gradients], state)
 

@@ -6,7 +6,6 @@ shards that run side by side, a thread each, and their gradients are added.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 
@@ -19,14 +18,14 @@ from modelmill.errors import ModelmillError
 from modelmill.models import call
 from modelmill.training import optimizers
 from modelmill.training.averages import Averages
+from modelmill.training.observer import Row
+from modelmill.training.pace import Pace
 from modelmill.training.patience import Patience
 from modelmill.training.schedules import learning_rates
 from modelmill.training.settings import Fit
 from modelmill.training.task import Batches, Score, Task, Tensors
 
-CALL_SECONDS = 0.7
 REMEDY = "try a smaller fit.learning_rate, or fit.clip_norm"
-Row = dict[str, float]
 
 
 class Trainer:
@@ -270,25 +269,6 @@ class Trainer:
     def _check_weights(self) -> None:
         if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
             raise ModelmillError(f"weights are no longer finite at step {self.step:,}: {REMEDY}")
-
-
-class Pace:
-    """Divides steps into calls that each take about `CALL_SECONDS`."""
-
-    def __init__(self) -> None:
-        self.count = 1
-
-    def calls(self, total: int) -> Iterator[tuple[int, int]]:
-        """Yields first step and number of steps; the caller's time between is what it measures."""
-        first = 0
-        while first < total:
-            count = min(self.count, total - first)
-            began = time.perf_counter()
-            yield first, count
-            first += count
-            growth = min(CALL_SECONDS / max(time.perf_counter() - began, 1e-9), 8.0)
-            if count == self.count:
-                self.count = max(1, math.floor(count * growth))
 
 
 def _vector(score: Score) -> tf.Tensor:

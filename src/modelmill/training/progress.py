@@ -3,14 +3,11 @@
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
-from modelmill.training.observer import Observer, Row
-
-if TYPE_CHECKING:
-    from modelmill.training.session import Training
+from modelmill.training.observer import Observed, Observer, Row
 
 SECONDS_BETWEEN_LINES = 2.0  # where there is no terminal to redraw a line on
 POSITION = ("step", "phase", "epoch", "examples")  # columns that are no metrics
@@ -33,7 +30,7 @@ class Progress(Observer):
     def __exit__(self, *_: object) -> None:
         self.bar.close()
 
-    def began(self, training: "Training") -> None:
+    def began(self, training: Observed) -> None:
         self.first, self.seen_before = training.step, training.seen
         self.clock = self.last_line = time.monotonic()
         self.validated: Row = {}
@@ -41,7 +38,7 @@ class Progress(Observer):
             print(f"{training.name}: goes on from step {self.first:,}", file=sys.stderr)
         self.bar = tqdm(disable=None, dynamic_ncols=True, initial=training.seen, bar_format=" ")
 
-    def called(self, training: "Training", metrics: Row) -> None:
+    def called(self, training: Observed, metrics: Row) -> None:
         if self.bar.disable:
             return
         now = self.bar.format_dict
@@ -62,7 +59,7 @@ class Progress(Observer):
         self.bar.total = round(total)
         self.bar.update(training.seen - self.bar.n)
 
-    def lap(self, training: "Training", row: Row) -> None:
+    def lap(self, training: Observed, row: Row) -> None:
         self.validated = {name: row[name] for name in row if name.startswith("validation_")}
         now = time.monotonic()
         due = now - self.last_line > SECONDS_BETWEEN_LINES or training.step == training.steps
@@ -78,7 +75,7 @@ class Progress(Observer):
             parts += [f"{rate:,.0f} {training.unit}s/s", f"{left:.0f} s left"]
         print(f"{training.name}: {', '.join(parts)}", file=sys.stderr, flush=True)
 
-    def ended(self, training: "Training") -> None:
+    def ended(self, training: Observed) -> None:
         stop = training.fit.stop
         if stop and training.step < training.steps:
             print(
@@ -109,7 +106,7 @@ def _metrics(metrics: Row, validated: Row) -> list[Part]:
     return parts
 
 
-def _epoch(training: "Training", digits: int) -> str:
+def _epoch(training: Observed, digits: int) -> str:
     count, (done, all_of_it) = len(training.phases), training.epochs
     phase = f" of phase {training.number + 1}/{count}" if count > 1 else ""
     return f"{done:.{digits}f}/{all_of_it:.4g}{phase}"

@@ -13,9 +13,8 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.parts import part
-from modelmill.training.checkpoints import Checkpoint
-from modelmill.training.loop import Row, Trainer
-from modelmill.training.observer import Observer
+from modelmill.training.loop import Trainer
+from modelmill.training.observer import Checkpoint, Observer, Row
 from modelmill.training.patience import sign
 from modelmill.training.phases import phases
 from modelmill.training.settings import SHOWN, Fit
