@@ -22,14 +22,15 @@ PICTURES = [
     "mnist_denoising_autoencoder/reconstructions.png",
     "mnist_lstm/reading.png",
     "mnist_rbm/fantasies.png",
+    "movielens_rbm_top/neighbours.png",
 ]
 PRETRAINING = "mnist_dbn_pretraining.png"
 PRETRAINED = {  # by what they learn from: a net, and its control
     "55,000 labels": ("mnist_dbn", "mnist_dbn_random"),
     "1,000 labels": ("mnist_dbn_1000", "mnist_dbn_random_1000"),
 }
-CHOSEN = ["mnist_mlp", "mnist_cnn", "mnist_lstm", "mnist_denoising_autoencoder"]  # for the README
-CHOSEN += ["ptb_small", "movielens_mf"]
+CHOSEN = ["mnist_mlp", "mnist_cnn", "mnist_lstm", "mnist_rbm", "mnist_dbn"]  # for the README
+CHOSEN += ["mnist_deep_autoencoder", "ptb_small", "char_rnn", "movielens_mf", "movielens_rbm_blend"]
 
 
 def parser() -> argparse.ArgumentParser:

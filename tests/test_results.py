@@ -71,6 +71,7 @@ def test_a_result_is_what_was_trained_and_evaluated(everything, evaluated, tmp_p
         "source": "Deep Learning with TensorFlow",
         "parameters": 7850,
         "epochs": 1.5,
+        "trained_by": "sgd 0.5, batches of 50",
         "share": 1.0,
         "seconds": 75.0,
     }
@@ -103,6 +104,7 @@ def test_a_row_a_model_with_goal_and_verdict(everything, evaluated, tmp_path):
         "mnist_softmax",
         "7,850",
         "1.5",
+        "sgd 0.5, batches of 50",
         "1.2 min",
         "test accuracy",
         "0.9100",
@@ -116,6 +118,17 @@ def test_a_row_a_model_with_goal_and_verdict(everything, evaluated, tmp_path):
     assert shown["iris_logistic"] == ("0.9000", "", "")
     assert shown["mnist_denoising_autoencoder"] == ("54,605.3", "≤ 56,300.0", "one run")
     assert shown["line_gd"] == ("not run", "≤ 0.0200", "")
+
+
+def test_a_row_says_whether_a_net_was_pretrained_and_with_how_many_labels(
+    everything, evaluated, tmp_path
+):
+    evaluated("mnist_dbn_1000", {"accuracy": 0.91})
+    evaluated("mnist_dbn_random_1000", {"accuracy": 0.88})
+    rows = {row["model"]: row["trained by"] for row in table.rows(collect(everything, tmp_path))}
+    fine_tuned = rows["mnist_dbn_random_1000"]
+    assert fine_tuned.endswith(", 1,000 labels")
+    assert rows["mnist_dbn_1000"] == f"pre-training, {fine_tuned}"
 
 
 def test_what_ran_in_part_is_neither_pass_nor_short(everything, evaluated, tmp_path):

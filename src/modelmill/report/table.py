@@ -27,6 +27,7 @@ COLUMNS = [
     "model",
     "parameters",
     "epochs",
+    "trained by",
     "time",
     "metric",
     "ours",
@@ -106,6 +107,7 @@ def _measured(
         "value": found.get(metric),
         "parameters": card.parameters,
         "epochs": float(history.epoch.iloc[-1]),
+        "trained_by": _trained_by(card.settings["fit"]),
         "share": _share(model, history),
         "seconds": seconds(card),
     }
@@ -118,6 +120,13 @@ def _measured(
         of_them = {"count": len(known.values), "mean": known.mean, "interval": known.interval}
         result["seeds"] = of_them if same else None  # None is of others
     return result
+
+
+def _trained_by(fit: Mapping[str, Any]) -> str:
+    before = "pre-training, " if fit.get("pretrain") else ""
+    labels = f", {fit['examples']:,} labels" if fit.get("examples") else ""
+    rate, name = fit["learning_rate"], fit["optimizer"]["name"]
+    return f"{before}{name} {rate:g}, batches of {fit['batch_size']:,}{labels}"
 
 
 def _share(model: Model, history: "pd.DataFrame") -> float:
@@ -168,6 +177,7 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
             name,
             f"{result['parameters']:,}" if "parameters" in result else "",
             f"{result['epochs']:.3g}" if "epochs" in result else "",
+            result.get("trained_by", ""),
             "" if (seconds := result.get("seconds")) is None else duration(seconds),
             f"{result['split']} {result['metric'].replace('_', ' ')}",
             shown_value(result),
@@ -197,10 +207,10 @@ def _shown_seeds(result: Result) -> str:
 
 
 def plain(results: Mapping[str, Result]) -> str:
-    """The table for a terminal, without times and sources; below it what is damaged."""
+    """The table for a terminal, without what is long in it; below it what is damaged."""
     import pandas as pd
 
-    frame = pd.DataFrame(rows(results)).drop(columns=["time", "published"])
+    frame = pd.DataFrame(rows(results)).drop(columns=["trained by", "time", "published"])
     problems = [result["problem"] for result in results.values() if "problem" in result]
     return "\n".join([frame.to_string(index=False), *problems])
 
