@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,26 @@ def test_imports_point_one_way():
             if top == "modelmill" and level[other] > level[name.parts[0].removesuffix(".py")]:
                 wrong.add((name.as_posix(), other))
     assert not wrong
+
+
+def test_no_imports_go_in_a_circle_even_for_the_types_sake():
+    files = {module_name(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {}
+    for module, path in files.items():
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        names = [
+            (node.module, f"{node.module}.{name.name}")
+            for node in nodes
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        ]
+        graph[module] = {inner if inner in files else outer for outer, inner in names} & {*files}
+    TopologicalSorter(graph).prepare()
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
 
 
 def test_params_and_every_command_start_without_what_takes_seconds():
