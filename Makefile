@@ -87,7 +87,7 @@ reliability: setup-dev ## survive every fault, killed 20 times, 10,000 damaged f
 screenshots: setup-dev ## the documentation's pictures of the page of all results and of MLflow
 	modelmill report --now report.html
 	pytest -k "fits_the_screen or address_opens or two_runs_are_compared" \
-	  --screenshots docs/screenshots
+	  --screenshots=docs/screenshots
 
 check: setup-dev audit ## lint, format, types, security, params.yaml against conf/, dvc.yaml
 	ruff check .

@@ -288,7 +288,11 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     means = [f"{ratios(labelled, who):.2f} × {TITLES[who]}" for who in compared]
     return [
         *("| " + " | ".join(cells) + " |" for cells in lines),
-        *(["", f"Geometric means over models with labels: {', '.join(means)}."] if means else []),
+        *(
+            ["", f"Geometric means over the first {len(labelled)} rows: {', '.join(means)}."]
+            if means
+            else []
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ from modelmill.errors import ModelmillError
 from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose, validate
+from pipelines import given
 
 MADE = {"language_modeling": ".txt", "density": ".png"}  # by task
 
@@ -18,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     )
     known.add_argument("model", help="a key of `models` in params.yaml")
     known.add_argument("--seed", type=int, help="of the draws")
-    known.add_argument("--output", type=Path, help="a .png for pictures; a text may have a .txt")
+    known.add_argument("--output", type=given, help="a .png for pictures; a text may have a .txt")
     text = known.add_argument_group("for a text")
     text.add_argument("--prime", help="the text to continue")
     text.add_argument("--length", type=int, help="characters or words to add")
@@ -36,13 +37,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    given = {key: value for key, value in vars(parser().parse_args()).items() if value is not None}
-    name, output = given.pop("model"), given.pop("output", None)
+    said = {key: value for key, value in vars(parser().parse_args()).items() if value is not None}
+    name, output = said.pop("model"), said.pop("output", None)
     entry = choose(load().models, name, "models")
     if entry.task not in MADE:
         raise ModelmillError(f"{name} is a model for {entry.task}: it makes nothing up")
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
-    settings = entry.eval.sample.model_dump() | given
+    settings = entry.eval.sample.model_dump() | said
     options = validate(evaluation.Sample, settings, "", "command line")
     _check(name, output, MADE[entry.task])
 

@@ -86,6 +86,12 @@ def called(folder, *arguments):
     return found.returncode, found.stdout + found.stderr
 
 
+def test_a_file_to_write_is_meant_from_where_the_command_was_typed():
+    code, said = called(ROOT / "docs", "sample", "char_rnn", "--output", "nowhere/said.txt")
+    assert code == 2
+    assert "--output docs/nowhere/said.txt: " in said
+
+
 def test_every_command_is_listed_with_one_line():
     code, listed = called(ROOT)
     assert code == 0
