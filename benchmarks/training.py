@@ -161,10 +161,7 @@ def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
     typed = Model.model_validate(model | {"fit": fit}).typed(row.model, "conf")
     model = typed.model_dump(mode="json")
     data = Path("data/processed", model["dataset"])
-    try:
-        meta = read_meta(data)
-    except OSError:
-        raise ModelmillError(f"no {data}: run `dvc repro preprocess@{data.name}`") from None
+    meta = read_meta(data)
     return {
         "name": name,
         "model": model,

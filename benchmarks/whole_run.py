@@ -19,7 +19,8 @@ from typing import Any
 
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
-from modelmill.report.table import duration, insert, machine
+from modelmill.reference import duration
+from modelmill.report.table import insert, machine
 from pipelines import run
 
 REPORT, PAGE = Path("docs/results/times.json"), Path("docs/speed.md")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_json, write_text
 from modelmill.params import parse
@@ -60,7 +61,7 @@ def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:
     """One line for each key whose value differs, `expected` being what conf/ says."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         for name in {**expected, **actual}:
-            inner = f"{key}.{name:.60}" if key else f"{name:.60}"
+            inner = f"{key}.{name!s:.60}" if key else f"{name!s:.60}"
             if name not in actual:
                 yield f"{inner}: only in conf/"
             elif name not in expected:
@@ -73,9 +74,8 @@ def differences(expected: Any, actual: Any, key: str = "") -> Iterator[str]:
 
 def remembered() -> list[str] | None:
     """The overrides that params.yaml was composed with, None if `main` did not write it."""
-    root = Path(os.environ.get("DVC_ROOT", "."))
     try:
-        memory = json.loads((root / MEMORY).read_text(encoding="utf-8"))
+        memory = json.loads((repository.root() / MEMORY).read_text(encoding="utf-8"))
         return memory["overrides"] if memory["params"] == sha256(PARAMS) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -47,6 +47,6 @@ def main() -> None:
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
     names = job.data.meta["class_names"]
     print("class", *(f"{label:>5}" for label in names), " image")
-    shares = probabilities(logits, entry.fit.loss)
+    shares = probabilities(logits, job.card.settings["fit"]["loss"])
     for path, row in zip(arguments.images, shares, strict=True):
         print(f"{names[row.argmax()]:>5}", *(f"{share:5.3f}" for share in row), f" {path}")

@@ -41,7 +41,7 @@ def main() -> None:
     recommender.require(job.card, newcomers=arguments.rate is not None)
     knowledge, catalogue = recommender.Knowledge.of(job.data), ratings.catalogue(job.data.folder)
     films, value = catalogue.items, recommender.predicted(job.card)
-    if arguments.like:
+    if arguments.like is not None:
         film = titles.find(arguments.like, films)
     elif arguments.user is not None:
         user = recommender.number_of(arguments.user, catalogue)
@@ -51,7 +51,7 @@ def main() -> None:
 
     runtime.start(0)  # after all that can go wrong, for it takes seconds
     model = recommender.Recommender(job.folder, knowledge)
-    if arguments.like:
+    if arguments.like is not None:
         title, found = f"most like {titles.label(films[film])}", model.like(film, arguments.top)
         value = "like"
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelmill.errors import ModelmillError
+from modelmill.params import parse
 from modelmill.plain_yaml import read_yaml, yaml_data
 
 
@@ -57,7 +58,7 @@ def _values(arguments: argparse.Namespace, base: dict[str, Any]) -> tuple[str, l
     if arguments.seeds is not None:
         if arguments.seeds < 2:
             raise ModelmillError(f"--seeds {arguments.seeds}: two at least have a spread")
-        first = base["seed"]
+        first = parse(base).seed
         return "seed", [*range(first, first + arguments.seeds)]
     key, _, text = arguments.over.partition("=")
     values = [yaml_data(value) for value in text.split(",") if value.strip()]

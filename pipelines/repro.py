@@ -218,7 +218,9 @@ def _sort_lock(order: list[str]) -> None:
     """Brings dvc.lock into the order of `dvc repro`, which adds stages as they end."""
     from dvc.utils.serialize import modify_yaml
 
-    if _locked() == (known := [name for name in dict.fromkeys(order) if name in _locked()]):
+    locked = _locked()
+    known = [name for name in dict.fromkeys(order) if name in locked]
+    if locked == known:
         return
     with modify_yaml(LOCK) as content:
         stages: Any = content["stages"]

@@ -73,12 +73,12 @@ def main() -> None:
     report = table.report(found, repository.commit())
     page = table.insert(PAGE.read_text(encoding="utf-8"), "results", table.markdown(report))
     readme = table.insert(README.read_text(encoding="utf-8"), "chosen", chosen(report, params))
-    write_json(REPORT, report)
-    write_text(PAGE, page)
-    write_text(README, readme)
     for picture in PICTURES:
         shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
     draw_pretraining(Path("data/models"), REPORT.parent / PRETRAINING)
+    write_json(REPORT, report)
+    write_text(PAGE, page)
+    write_text(README, readme)
 
 
 def draw_pretraining(models: Path, path: Path) -> None:

@@ -67,7 +67,8 @@ def main() -> None:
                     f"{done} of {total} trials are kept; --resume runs the others"
                 ) from None
         print(table.plain(trials, sweep, BEST))
-        print(f"plots: {folder / table.PAGE}")
+        if (folder / table.PAGE).exists():
+            print(f"plots: {folder / table.PAGE}")
         if missing > 0:
             print(f"{missing} of {total} trials are missing: --resume runs them")
         best = study.best(trials)

@@ -71,6 +71,7 @@ def test_check_is_content_with_fresh_params_of_any_profile(house):
     ("lines", "said"),
     [
         ("log: [" + "[x, [y]], " * 500 + "]", "log: only in params.yaml"),
+        ("1: x", "1: only in params.yaml"),
         ("synthetic_data: [" + "[x, [y]], " * 500 + "]", "says [['x', [...]], ['x', [...]], "),
         ("synthetic_data: " + "x" * 5000, "params.yaml says 'xxx"),
         ("".join(f"key{i}: 1\n" for i in range(5000)), "and 4981 more\n"),

@@ -192,6 +192,7 @@ def test_what_is_wrong_is_said_in_one_line_before_tensorflow_is_there(house):
         run("movielens_rbm_user", "--rate", "Vertigo=4"): "there is no film 'Vertigo'",
         run("movielens_rbm_user", "--rate", "Old Miller=4", "--rate", "old miller=3"): "already",
         run("movielens_rbm_user", "--like", "Old"): "'Old' may be The Old Miller (",
+        run("movielens_rbm_user", "--like", ""): "there is no film ''",
     }
     for (question, said), answer in zip(questions.items(), ask(*questions), strict=True):
         assert answer.code == 2, question
@@ -214,6 +215,8 @@ def test_titles_are_shown_as_people_say_them():
     assert titles.label(FILMS[1]) == "The Usual Suspects (1995)"
     assert titles.label(FILMS[6]) == "Il Postino (1994)"
     assert titles.label(FILMS[7]) == "The City of Lost Children (La Cité)"
+    assert titles.label(Item("9", "Enfer, L'", 1994, [])) == "L'Enfer (1994)"
+    assert titles.label(Item("9", "Lasso, Last", 1994, [])) == "Lasso, Last (1994)"
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,14 @@ def test_models_of_a_data_set_share_a_chart(everything, root):
     assert {metrics[name] for name in judged} == {"accuracy"}
 
 
+def test_models_without_validation_data_share_a_chart_of_their_loss():
+    laps = {"step": [1, 2], "epoch": [1, 2], "examples": [5, 10], "loss": [2.0, 1.0]}
+    histories = {name: pd.DataFrame(laps) for name in ("one", "other")}
+    results = {name: {"metric": "slope_error", "value": 0.1} for name in histories}
+    rows = compare._curves("line", results, histories)["spec"]["datasets"]["laps"]
+    assert [row["loss"] for row in rows] == [2.0, 1.0, 2.0, 1.0]
+
+
 def test_the_classes_of_a_model_are_a_table(page):
     text = page.read_text(encoding="utf-8")
     part = text.partition('<h3 id="mnist_softmax">')[2].partition("</article>")[0]

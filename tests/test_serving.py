@@ -14,6 +14,7 @@ from conftest import serving as server_of
 
 from modelmill.datasets import mnist, processed
 from modelmill.datasets import text as words
+from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.models import Spec, linear, recurrent_lm
 from modelmill.reference import Reference
@@ -54,13 +55,21 @@ def house(tmp_path, monkeypatch, tensorflow):
     fit = {"length": "1 steps", "batch_size": 1, "learning_rate": 0.1, "optimizer": {"name": "sgd"}}
     fit["loss"] = "cross_entropy"
     settings |= {"arch": "linear", "net": net, "fit": fit}
-    card = Card(settings, spec, "d" * 64, "f" * 32, 7850)
+    card = Card(settings, spec, processed.load(data).digest, "f" * 32, 7850)
     rows, snapshots = [{"step": 1, "epoch": 1.0, "loss": 1.0}], np.zeros((0, 7850))
     artifacts.save(model, linear.build(linear.Net.model_validate(net), spec), card, rows, snapshots)
     metrics = {"accuracy": 0.5, "loss": 1.0}
     artifacts.save_evaluation(tmp_path / "data/evaluations/m", card, {"split": "test"}, metrics)
     write_json(tmp_path / "data/metrics/m.json", metrics)
     return tmp_path
+
+
+def test_a_model_is_logged_with_no_other_data_than_its_own(house):
+    meta = house / "data/processed/mnist/meta.json"
+    content = json.loads(meta.read_text(encoding="utf-8"))
+    meta.write_text(json.dumps(content | {"digest": "e" * 64}), encoding="utf-8")
+    with pytest.raises(ModelmillError, match="trained on other data than"):
+        runs.record(store.connect(), house, "m", "quick", "A toy", REFERENCE, True, True)
 
 
 @pytest.fixture

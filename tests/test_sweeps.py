@@ -81,6 +81,7 @@ def base():
         ({"sampler": "grid", "trials": None}, "a grid needs a choice"),
         ({"trials": None}, "trials"),
         ({"stopping": {"name": "asha", "grace": 0}}, "stopping.grace"),
+        ({"space": {f"{FIT}.learning_rate": {"choice": [[1, None]]}}}, r"choice\.0"),
         (
             {"space": {f"{FIT}.clip_norm": {"choice": [1.0], "when": {f"{FIT}.shufle": True}}}},
             "shufle is no key above",
@@ -100,6 +101,7 @@ def test_a_mistake_in_a_sweep_is_named(changes, message):
         ({"space": {f"{FIT}.learning_rate": {"uniform": [-1.0, 1.0]}}}, "learning_rate = -1"),
         ({"space": {f"{NET}.hidden_units.3": {"integer": [1, 2]}}}, "there is no '3'"),
         ({"metric": "accuracy"}, "did you mean 'validation_accuracy'"),
+        ({"mode": "max"}, "mode: of validation_loss the lower is better"),
     ],
 )
 def test_a_space_that_the_model_does_not_have_is_refused(base, changes, message):
@@ -146,6 +148,45 @@ def test_a_models_file_is_written_as_it_was_but_for_the_values(path):
     assert yaml_data(changed) == {**yaml_data(text), "net": {"units": [8, 9]}}
     assert changed.count("#") <= text.count("#")
     assert changed.startswith(text[: text.index("about:")])
+
+
+def study_of(values):
+    """A study of trials that ended well, with these values."""
+    import optuna
+
+    from modelmill.sweeps.study import STATUS
+    from modelmill.sweeps.trial import FINISHED
+
+    study = optuna.create_study()
+    for number, value in enumerate(values):
+        rate = optuna.distributions.FloatDistribution(0.1, 0.2)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={f"{FIT}.learning_rate": 0.1 + 0.01 * number},
+                distributions={f"{FIT}.learning_rate": rate},
+                value=value,
+                user_attrs={STATUS: FINISHED},
+            )
+        )
+    return study
+
+
+def test_trials_that_all_gave_the_same_share_no_importance(tmp_path):
+    from modelmill.sweeps import table
+
+    same, other = study_of([0.5, 0.5, 0.5]), study_of([0.5, 0.6, 0.7])
+    assert "importance" not in table.plain(same, sweep(), 5)
+    assert "importance: fit.learning_rate 100%" in table.plain(other, sweep(), 5)
+    table.write(same, sweep(), tmp_path)
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {"parallel_coordinate.png", "slice.png"}
+    assert (tmp_path / table.PAGE).exists()
+
+
+def test_a_sweep_of_which_no_trial_has_ended_says_so():
+    from modelmill.sweeps import table
+
+    assert table.plain(study_of([]), sweep(), 5) == "no trial has ended yet"
 
 
 @pytest.mark.fault("two sweeps of one name at once", "the second refuses; the first is untouched")

@@ -400,6 +400,17 @@ def test_a_database_that_fails_in_the_middle_costs_one_line(house, recorded_here
     assert completed_by_sync(house).info.run_id == live.info.run_id
 
 
+def test_an_error_that_says_nothing_is_told_by_its_kind(house, monkeypatch, capfd):
+    def fail(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "log_history", fail)
+        train()
+    assert "MemoryError" in warned_once(capfd)
+    completed_by_sync(house)
+
+
 class Failing:
     """A client whose server answers errors after so many calls."""
 

@@ -102,9 +102,10 @@ def _path(loc: tuple[int | str, ...], value: Any, kind: str) -> list[str]:
     """The keys in `loc` without the tags that pydantic adds for the branch of a union."""
     keys = []
     for key in loc:
-        if isinstance(value, list | dict) and (isinstance(value, list) or key in value):
+        of_list = isinstance(value, list) and isinstance(key, int)
+        if of_list or (isinstance(value, dict) and key in value):
             keys.append(str(key)[:60])
-            value = value[key]  # type: ignore[index]
+            value = value[key]
     return [*keys, str(loc[-1])] if kind == "missing" else keys
 
 

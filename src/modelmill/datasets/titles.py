@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from modelmill.datasets.ratings import Item
 from modelmill.errors import ModelmillError
 
-ARTICLE = re.compile(r"(.+), (The|A|An|Das|Der|Die|El|Il|L'|La|Las|Le|Les|Los|Un|Una)\b(.*)")
+ARTICLE = re.compile(r"(.+), (The|A|An|Das|Der|Die|El|Il|L'|La|Las|Le|Les|Los|Un|Una)(?!\w)(.*)")
 YEAR = re.compile(r"(.+?) *\(([0-9]{4})\)")
 LIKE, SURE = 0.6, 0.85  # of two titles, from 0 to 1: worth a mention; meant
 SHOWN = 5

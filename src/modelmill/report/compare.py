@@ -69,7 +69,7 @@ def _curves(
 
     main = main_metric(results)
     judged = {name: history for name, history in histories.items() if column(history, main)}
-    metrics = dict.fromkeys([main] * bool(judged))
+    metrics = dict.fromkeys([main if judged else "loss"])
     for history in histories.values():
         names = (name.removeprefix("validation_") for name in history if "validation_" in name)
         metrics |= dict.fromkeys(names)

@@ -1,7 +1,6 @@
 """Every model's figure beside its goal and the published one: collected, tabulated, published."""
 
 import math
-import os
 import platform
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from modelmill.parts import metrics
 from modelmill.reference import duration, number, shown_goal, shown_published
 from modelmill.report import seeds
 from modelmill.report.seeds import Seeds
+from modelmill.runtime import available_cores
 from modelmill.trained import artifacts
 from modelmill.trained.artifacts import Card
 from modelmill.trained.history import read_history
@@ -216,7 +216,7 @@ def plain(results: Mapping[str, Result]) -> str:
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """The table of a published report, for a README."""
+    """The table of a published report, for docs/results.md."""
     lines = [COLUMNS, ["---"] * len(COLUMNS)]
     lines += [list(row.values()) for row in rows(report["models"])]
     title = (
@@ -249,8 +249,7 @@ def machine() -> str:
     if info.is_file():
         found = re.search(r"^model name\s*: (.*)$", info.read_text(encoding="utf-8"), re.MULTILINE)
         name = found[1] if found else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores of {name}"
+    return f"{available_cores()} cores of {name}"
 
 
 def insert(document: str, name: str, block: str) -> str:

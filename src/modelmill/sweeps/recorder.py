@@ -89,7 +89,7 @@ class Recorder(Callback):
             action(*arguments)
         except Exception as error:  # whatever is wrong with tracking, the sweep goes on
             self._failed = True
-            problem = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            problem = f"{type(error).__name__}: {error}".splitlines()[0]
             shown = store.without_credentials(problem)
             print(f"warning: MLflow: {shown}; the sweep goes on", file=sys.stderr)
 

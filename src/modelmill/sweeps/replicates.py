@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -249,6 +249,9 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
             for task in tasks:
                 ray.cancel(task)
             ray.wait([*tasks], num_returns=len(tasks))  # until their checkpoints are saved
+            for task, each in tasks.items():
+                with suppress(RayError):  # of those that were broken off
+                    each.keep(ray.get(task))
             raise
     if problems:
         raise ModelmillError("; ".join(problems))

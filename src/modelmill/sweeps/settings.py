@@ -249,6 +249,9 @@ def check(sweep: Sweep, base: Mapping[str, Any], origin: str) -> Params:
     task = part("tasks", entry.task, f"models.{sweep.model}.task")
     measured = [f"validation_{name}" for name in task.METRICS]
     check_choice(f"{origin}: metric", sweep.metric, measured)
+    better = task.METRICS[sweep.metric.removeprefix("validation_")]
+    if sweep.mode != {"lower": "min", "higher": "max"}[better]:
+        raise ModelmillError(f"{origin}: mode: of {sweep.metric} the {better} is better")
     reader = part("datasets", params.datasets[entry.dataset].reader, "reader")
     check_choice(f"{origin}: the split that trials are judged on", "validation", reader.SPLITS)
     for values in sweep.corners():

@@ -38,14 +38,14 @@ def publish(made: Made) -> Path:
     """
     first, _ = made[0]
     path = seeds.PATH.with_name(f"{first.kind}s.json")
-    known: Mapping[str, Any] = {"models": {}}
+    known: Mapping[str, Any] = {}
     if path.exists():
         with undamaged(path, f"git checkout {path}"):
-            known = read_json(path)
+            known = read_json(path)["models"]
     bands = _bands(made)
     origin = {"machine": table.machine(), "commit": repository.commit()}
     content = {**_summary(made), **origin, "bands": {name: _points(bands[name]) for name in bands}}
-    write_json(path, {**origin, "models": {**known["models"], first.name: content}})
+    write_json(path, {**origin, "models": {**known, first.name: content}})
     _draw(made, bands)
     try:
         _record(made, content)

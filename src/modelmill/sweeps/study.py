@@ -46,8 +46,8 @@ def take_up(study: optuna.Study) -> None:
     """Queues again what ran when the sweep was interrupted."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            study.enqueue_trial(trial.params)
+        if wanted := {**trial.system_attrs.get("fixed_params", {}), **trial.params}:
+            study.enqueue_trial(wanted)
 
 
 def judged(study: optuna.Study) -> list[FrozenTrial]:

@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import FixedTrial, FrozenTrial
 
 from modelmill.files import replacing, write_text
-from modelmill.report.table import number
+from modelmill.reference import number
 from modelmill.sweeps.settings import Sweep, Values
 from modelmill.sweeps.study import EPOCH, SECONDS, judged, succeeded
 from modelmill.sweeps.trial import REASON, STATUS
@@ -50,13 +50,21 @@ def table(study: optuna.Study, sweep: Sweep) -> "pd.DataFrame":
 def importance(study: optuna.Study) -> dict[str, float]:
     """The share of each key in the variance of the metric (Hutter et al. 2014, fANOVA).
 
-    Of the keys that every trial has; those that are conditional on others have no share.
+    Of the keys that every trial has; those that are conditional on others have no share. Nothing
+    has one where all trials gave the same.
     """
-    return optuna.importance.get_param_importances(study, evaluator=_evaluator())
+    if len({trial.value for trial in study.trials}) < 2:
+        return {}
+    try:
+        return optuna.importance.get_param_importances(study, evaluator=_evaluator())
+    except RuntimeError:  # its trees see no difference, only that of a conditional key
+        return {}
 
 
 def plain(study: optuna.Study, sweep: Sweep, best: int) -> str:
     """The best trials, those that failed, and what mattered, for a terminal."""
+    if not judged(study):
+        return "no trial has ended yet"
     rows = table(study, sweep)
     failed = rows[rows.reason != ""]
     shown = rows[rows.reason == ""].head(best).drop(columns="reason")
@@ -64,8 +72,8 @@ def plain(study: optuna.Study, sweep: Sweep, best: int) -> str:
     parts = [shown.to_string(index=False, formatters=formats, na_rep="", float_format="%.4g")]
     parts += [f"trial {row.trial} failed: {row.reason}" for row in failed.itertuples()]
     view = _view(study, sweep)
-    if len(view.trials) > 1:
-        shares = [f"{key} {share:.0%}" for key, share in importance(view).items()]
+    if len(view.trials) > 1 and (found := importance(view)):
+        shares = [f"{key} {share:.0%}" for key, share in found.items()]
         parts.append(f"importance: {', '.join(shares)}")
     return "\n".join(parts)
 
@@ -98,12 +106,19 @@ def _view(study: optuna.Study, sweep: Sweep) -> optuna.Study:
 
 
 def _figures(library: Any, view: optuna.Study, sweep: Sweep) -> list[Any]:
-    """The three plots, by Optuna's functions for Plotly or those for Matplotlib."""
-    return [
+    """The plots of `KINDS`, the last where there is something to share.
+
+    Args:
+        library: Optuna's functions for Plotly, or those for Matplotlib.
+    """
+    figures = [
         library.plot_parallel_coordinate(view, target_name=sweep.metric),
         library.plot_slice(view, target_name=sweep.metric),
-        library.plot_param_importances(view, evaluator=_evaluator(), target_name=sweep.metric),
     ]
+    if importance(view):
+        options = {"evaluator": _evaluator(), "target_name": sweep.metric}
+        figures.append(library.plot_param_importances(view, **options))
+    return figures
 
 
 def _evaluator() -> "BaseImportanceEvaluator":
@@ -124,7 +139,7 @@ def _pictures(view: optuna.Study, sweep: Sweep, folder: Path) -> None:
 
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     with mpl.rc_context():
-        for kind, axes in zip(KINDS, _figures(library, view, sweep), strict=True):
+        for kind, axes in zip(KINDS, _figures(library, view, sweep), strict=False):
             figure = np.ravel(axes)[0].figure
             figure.set_size_inches(max(8, 3 * np.size(axes)), 4.5)
             with replacing(folder / f"{kind}.png") as temporary:

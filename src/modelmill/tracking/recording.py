@@ -136,7 +136,7 @@ class Recording:
                 if self._run_id:
                     self._client.set_terminated(self._run_id, "FAILED")
             kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
-            return store.without_credentials(kind + str(error).splitlines()[0])
+            return store.without_credentials(f"{kind}{error}".splitlines()[0])
         return ""
 
     def _open(
@@ -230,7 +230,7 @@ def here() -> str:
 
 def _server(path: Path) -> str | None:
     """What a journal is for, None if it does not say: its stage died as it began."""
-    with path.open(encoding="utf-8") as file, suppress(ValueError):
+    with suppress(OSError, ValueError), path.open(encoding="utf-8") as file:  # it may be gone
         return json.loads(file.readline()).get("server")
     return None
 

@@ -76,9 +76,9 @@ def make_current(client: "MlflowClient", name: str, about: str, run_id: str, mod
         if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
             return False
     versions = client.search_model_versions(f"name = '{name}'")
-    version = next((known for known in versions if known.run_id == run_id), None)
-    if version is None:
+    registered = next((known for known in versions if known.run_id == run_id), None)
+    if registered is None:
         source = f"models:/{model_id}"
-        version = client.create_model_version(name, source, run_id, model_id=model_id)
-    client.set_registered_model_alias(name, CURRENT, version.version)
+        registered = client.create_model_version(name, source, run_id, model_id=model_id)
+    client.set_registered_model_alias(name, CURRENT, registered.version)
     return True

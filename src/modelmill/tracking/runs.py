@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill import repository
 from modelmill.datasets import processed
+from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_text
 from modelmill.parts import metrics
 from modelmill.reference import Reference
@@ -191,7 +192,7 @@ def record(
 ) -> bool:
     """Makes sure that the training and the evaluation of model `name` are recorded.
 
-    Everything comes from data/models, data/metrics, data/figures and data/evaluations; recording
+    Everything comes from data/: models, processed, metrics, figures and evaluations; recording
     twice changes nothing.
 
     Args:
@@ -219,7 +220,7 @@ def record(
         log_history(client, run_id, rows, known)
         finish(client, card, run_id, rows)
     evaluation = artifacts.read_evaluation(root / "data", card)
-    if evaluation is None:
+    if evaluation is None or not pictures.is_dir():
         return missing
     digest = sha256(*sorted(pictures.iterdir()), *sorted(texts.iterdir()))
     run = client.get_run(run_id)
@@ -242,6 +243,11 @@ def record(
         if model_id is None:
             missing = True
             data = processed.load(root / "data/processed" / card.settings["dataset"])
+            if data.digest != card.data:
+                raise ModelmillError(
+                    f"{name} was trained on other data than {data.folder} holds now: "
+                    f"run `dvc repro train@{name}`"
+                )
             model_id = registry.log_model(
                 store.tracking_uri(), run_id, card, folder, data, evaluation["eval"]
             )
