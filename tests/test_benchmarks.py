@@ -59,7 +59,7 @@ def test_means_are_geometric_and_the_table_names_the_fastest_other():
     assert lines[2].endswith("| 2.00 × | 50 (25%) |")
     assert lines[3].endswith("| 2.00 × | 50 (25%) |")
     assert "TensorFlow 1" not in lines[0]
-    assert lines[-1].endswith("labels: 4.00 × Keras `fit`, 2.83 × PyTorch eager.")
+    assert lines[-1].endswith("rows: 4.00 × Keras `fit`, 2.83 × PyTorch eager.")
 
 
 def test_models_without_labels_are_in_no_mean():
@@ -71,7 +71,7 @@ def test_models_without_labels_are_in_no_mean():
     assert lines[3] == (
         "| rbm, words/s | 6k (6k–6k) | – | 1k (1k–1k) | 2k (2k–2k) | 3.00 × | 50 (25%) |"
     )
-    assert lines[-1].endswith("labels: 8.00 × Keras `fit`, 2.00 × PyTorch eager.")
+    assert lines[-1].endswith("rows: 8.00 × Keras `fit`, 2.00 × PyTorch eager.")
     assert training.table({"rbm": alone})[-1].startswith("| rbm")
 
 
