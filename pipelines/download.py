@@ -27,4 +27,4 @@ def main() -> None:
         if dataset.generate:
             reader.generate(folder, dataset.generate)
         else:
-            sources.fetch(name, dataset, folder, repository.root() / FETCHED / name)
+            sources.fetch(name, dataset, folder, repository.root() / FETCHED)

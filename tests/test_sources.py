@@ -201,6 +201,14 @@ def test_what_was_fetched_once_is_not_fetched_again(get, again):
     assert outcome.said == ["things: trying the files fetched before"]
 
 
+def test_a_data_set_made_of_the_same_files_fetches_nothing(get, again):
+    get()
+    renamed = {f"other-{name}": content for name, content in FILES.items()}
+    outcome = again(files=renamed)
+    assert outcome.files == renamed
+    assert outcome.said == ["things: trying the files fetched before"]
+
+
 def test_what_was_fetched_and_is_damaged_is_fetched_again(get, again, site, tmp_path):
     get()
     (tmp_path / "target/b.txt").write_bytes(b"bete\n")  # the same file as the one that is kept

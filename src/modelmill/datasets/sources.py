@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 
 from modelmill.datasets.archives import TIMEOUT, Unavailable, archive, extract, save
 from modelmill.datasets.settings import Dataset, File, Https, Installed, Package
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 from modelmill.files import sha256
 
 REDIRECTS = 10
@@ -30,11 +30,12 @@ def fetch(
 ) -> None:
     """Puts the verified files of `dataset` into `folder`.
 
-    Sources are tried in order: `kept` if it exists, the mirror in the environment's
+    Sources are tried in order: `kept` if it has them all, the mirror in the environment's
     DATASETS_MIRROR if it is set, then those of the configuration. `say` gets one line for each.
 
     Args:
-        kept: a folder that gets the files as well, as hard links, so that they are fetched once.
+        kept: a folder that gets the files as well, as hard links by their SHA-256, so that they
+            are fetched once, however many data sets are made of them.
 
     Raises:
         ModelmillError: no source had all the files; lists each with its reason.
@@ -46,9 +47,9 @@ def fetch(
             with tempfile.TemporaryDirectory(prefix="modelmill-") as scratch:
                 get(Path(scratch))
                 _verify(Path(scratch), dataset.files)
-                for file in dataset.files:
+                for file, known in dataset.files.items():
                     shutil.move(Path(scratch, file), folder / file)
-                    _keep(folder / file, kept / file)
+                    _keep(folder / file, kept / known.sha256)
             return
         except Unavailable as failure:
             say(f"{name}: {title} failed: {failure}")
@@ -72,15 +73,17 @@ def _sources(
     name: str, dataset: Dataset, kept: Path
 ) -> Iterator[tuple[str, Callable[[Path], None]]]:
     files = dataset.files
-    if kept.is_dir():
-        yield "the files fetched before", partial(_copy, kept, files)
+    before = {file: kept / known.sha256 for file, known in files.items()}
+    if all(path.exists() for path in before.values()):
+        yield "the files fetched before", partial(_copy, before, files)
     if mirror := os.environ.get(MIRROR):
         if "://" in mirror:
             urls = {file: f"{mirror.rstrip('/')}/{name}/{file}" for file in files}
-            yield f"mirror {_without_credentials(mirror)}", partial(_get_urls, urls, files, False)
+            yield f"mirror {without_credentials(mirror)}", partial(_get_urls, urls, files, False)
         else:
             folder = Path(mirror).expanduser() / name
-            yield f"mirror {folder}", partial(_copy, folder, files)
+            there = {file: folder / file for file in files}
+            yield f"mirror {folder}", partial(_copy, there, files)
     for source in dataset.sources:
         match source:
             case Https():
@@ -109,17 +112,12 @@ def _check(path: Path, size: int, digest: str) -> None:
         raise Unavailable(f"{path.name} has SHA-256 {found} instead of {digest}")
 
 
-def _without_credentials(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
 # --- kinds of source -----------------------------------------------------------------------
 
 
-def _copy(source: Path, files: Mapping[str, File], out: Path) -> None:
+def _copy(paths: Mapping[str, Path], files: Mapping[str, File], out: Path) -> None:
     for name, file in files.items():
-        path = source / name
+        path = paths[name]
         if path.exists() and not path.is_file():  # to open a pipe is to wait for its other end
             raise Unavailable(f"{name} is not a regular file")
         try:

@@ -50,17 +50,11 @@ class Job:
         Raises:
             ModelmillError: it has not been trained, or on data that has changed since.
         """
-        from modelmill.datasets import processed
         from modelmill.trained import artifacts
 
         folder = Path("data/models", name)
         card = artifacts.read_card(folder)
-        data = processed.load(Path("data/processed", card.settings["dataset"]), verify)
-        if data.digest != card.data:
-            raise ModelmillError(
-                f"{name} was trained on other data than {data.folder} holds now: "
-                f"run `dvc repro train@{name}`"
-            )
+        data = artifacts.read_data(card, Path("data/processed"), verify)
         places = (Path("data", kind, name) for kind in ("figures", "evaluations", "curves"))
         return cls(folder, card, data, *places)
 

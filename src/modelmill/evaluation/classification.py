@@ -168,7 +168,7 @@ def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarr
     first, second = (np.linspace(*ends, PLACES) for ends in zip(low, high, strict=True))
     plane = np.tile(x.mean(axis=0), (PLACES**2, 1)).astype(np.float32)
     plane[:, axes[0]], plane[:, axes[1]] = (grid.ravel() for grid in np.meshgrid(first, second))
-    decided = predict(model, plane, 1.0).argmax(axis=1).reshape(PLACES, PLACES)
+    decided = predict(model, plane, job.data.meta["scale"]).argmax(axis=1).reshape(PLACES, PLACES)
     classes.decision_regions(
         (first, second),
         decided,

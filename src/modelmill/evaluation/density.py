@@ -74,13 +74,14 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     that of a softmax on the hidden units, where the data have classes.
     """
     from modelmill.evaluation.measures import partition
+    from modelmill.layers.rbm import log_odds
     from modelmill.trained import artifacts
     from modelmill.trained.inference import predict
 
     train, test = job.data.split("train"), job.data.split(options.split)
     x, v, known = test["x"], _vectors(test["x"]), _vectors(train["x"])
     model = artifacts.restore(job.folder)
-    rbm, base = partition.Rbm(*model.get_weights()), partition.base_bias(known)
+    rbm, base = partition.Rbm(*model.get_weights()), log_odds(known)
     walked = _walk(model, v[: options.chains], [WALKED], options.seed)[WALKED]
     samples = np.resize(walked, (options.chains, v.shape[1]))
     betas = partition.temperatures(_spacing(options.temperatures))

@@ -1,5 +1,7 @@
 """Evaluating lists of recommendations, beside those of the films that most have seen."""
 
+from typing import Literal
+
 import numpy as np
 
 from modelmill.evaluation import Job
@@ -24,7 +26,7 @@ class Eval(Section):
         split: the one to measure on: validation or test.
     """
 
-    split: str
+    split: Literal["validation", "test"]
 
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:

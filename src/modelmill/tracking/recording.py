@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelmill import repository
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 from modelmill.files import write_text
 from modelmill.reference import Reference
 from modelmill.tracking import experiments, runs, store
@@ -136,7 +136,7 @@ class Recording:
                 if self._run_id:
                     self._client.set_terminated(self._run_id, "FAILED")
             kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
-            return store.without_credentials(f"{kind}{error}".splitlines()[0])
+            return without_credentials(f"{kind}{error}".splitlines()[0])
         return ""
 
     def _open(
@@ -223,9 +223,7 @@ def _monitor(run_id: str) -> "SystemMetricsMonitor | None":
 
 def here() -> str:
     """The tracking server or database, as it may be written down."""
-    return store.without_credentials(
-        os.environ.get("MLFLOW_TRACKING_URI") or str(repository.root())
-    )
+    return without_credentials(os.environ.get("MLFLOW_TRACKING_URI") or str(repository.root()))
 
 
 def _server(path: Path) -> str | None:

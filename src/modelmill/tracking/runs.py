@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill import repository
 from modelmill.datasets import processed
-from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_text
 from modelmill.parts import metrics
 from modelmill.reference import Reference
@@ -242,12 +241,7 @@ def record(
         model_id = registry.logged_model(client, run_id)
         if model_id is None:
             missing = True
-            data = processed.load(root / "data/processed" / card.settings["dataset"])
-            if data.digest != card.data:
-                raise ModelmillError(
-                    f"{name} was trained on other data than {data.folder} holds now: "
-                    f"run `dvc repro train@{name}`"
-                )
+            data = artifacts.read_data(card, root / "data/processed")
             model_id = registry.log_model(
                 store.tracking_uri(), run_id, card, folder, data, evaluation["eval"]
             )

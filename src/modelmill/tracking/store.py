@@ -2,14 +2,13 @@
 
 import logging
 import os
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelmill import repository
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,11 +78,6 @@ def _relocate(path: Path) -> None:
                     f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
                     (now, len(before) + 1, before, len(before) + 1, f"{before}/"),
                 )
-
-
-def without_credentials(text: str) -> str:
-    """`text` without the ``user:password@`` of the addresses in it."""
-    return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def connect() -> "MlflowClient":

@@ -18,6 +18,8 @@ import numpy as np
 from pydantic import Field
 
 from modelmill import models, runtime
+from modelmill.datasets import processed
+from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import json_text, read_json, sha256, undamaged, write_json
 from modelmill.models import Input, Spec
@@ -172,6 +174,26 @@ def read_card(folder: Path) -> Card:
         inputs = {name: Input(tuple(of.shape), of.ids) for name, of in found.spec.inputs.items()}
         spec = Spec(inputs, found.spec.outputs)
         return Card(**{**found.model_dump(), "spec": spec})
+
+
+def read_data(card: Card, processed_data: Path, verify: bool = False) -> Processed:
+    """Opens the data that a model was trained on.
+
+    Args:
+        processed_data: the folder of all prepared data.
+        verify: whether every byte is read, to see that they are what was prepared.
+
+    Raises:
+        ModelmillError: they are missing, damaged, or others by now.
+    """
+    data = processed.load(processed_data / card.settings["dataset"], verify)
+    if data.digest != card.data:
+        name = card.settings["model"]
+        raise ModelmillError(
+            f"{name} was trained on other data than {data.folder} holds now: "
+            f"run `dvc repro train@{name}`"
+        )
+    return data
 
 
 def save_evaluation(

@@ -97,9 +97,10 @@ class Checkpoints(Observer):
     def remove(self) -> None:
         """Removes the checkpoints of this training, and those that nobody came back to for long."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        for folder in self.folder.parent.parent.glob("*/*"):
-            if time.time() - folder.stat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another training that ends now has removed the same
+            for folder in self.folder.parent.parent.glob("*/*"):
+                if time.time() - folder.stat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # it has those of other settings
             self.folder.parent.rmdir()
 

@@ -14,8 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from modelmill.layers.rbm import log_odds
-
 CHAINS = 100
 # How many inverse temperatures from each of these on to the next; the last is 1.
 TEMPERATURES = {0.0: 500, 0.5: 4000, 0.9: 10_000}
@@ -53,15 +51,6 @@ def free_energy(rbm: Rbm, x: np.ndarray) -> np.ndarray:
     v = x.astype(np.float32)
     hidden = np.logaddexp(0, v @ rbm.weights + rbm.hidden_bias).sum(axis=1, dtype=np.float64)
     return -(v @ rbm.visible_bias).astype(np.float64) - hidden
-
-
-def base_bias(x: np.ndarray) -> np.ndarray:
-    """Visible biases of the model to start from: see `log_odds` [visible].
-
-    Args:
-        x: ones and zeros [examples, visible].
-    """
-    return log_odds(x)
 
 
 def base_log_z(rbm: Rbm, base: np.ndarray) -> float:
@@ -104,7 +93,7 @@ def forward(
     So it is too low on average for log Z, which flatters the model.
 
     Args:
-        base: see `base_bias` [visible].
+        base: visible biases of the model to start from [visible].
         betas: see `temperatures`.
     """
     probability = 1 / (1 + np.exp(-base.astype(np.float64)))
