@@ -36,13 +36,13 @@ def main() -> None:
     base = read_yaml(Path("params.yaml"))
     key, values = _values(arguments, base)
 
-    from modelmill.sweeps import replicates, state
+    from modelmill.sweeps import replicates, replication, state
 
     replicates.check(base, names, key, values)
     with ExitStack() as stack:
         stack.enter_context(state.alone(replicates.FOLDER / key))
         planned = stack.enter_context(replicates.planned(base, names, key, values))
-        records = replicates.run(base, planned)
+        records = replication.run(base, planned)
     made = list(zip(planned, records, strict=True))
 
     from modelmill.sweeps import spread

@@ -11,7 +11,7 @@ from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, write_json
 from modelmill.plain_yaml import read_yaml
-from modelmill.sweeps import replicates
+from modelmill.sweeps import replicates, replication
 from modelmill.tracking import store
 
 MODEL = "movielens_mf"
@@ -23,12 +23,12 @@ def here(monkeypatch, in_process):
     """What workers of Ray would make is made in this process."""
 
     def make_all(base, missing):
-        kept = repository.root() / replicates.CHECKPOINTS
+        kept = repository.root() / replication.CHECKPOINTS
         for each in missing:
-            data = replicates.files(each.data.folder)
-            each.keep(replicates.make(base, each.name, each.key, each.value, data, kept))
+            data = replication.files(each.data.folder)
+            each.keep(replication.make(base, each.name, each.key, each.value, data, kept))
 
-    monkeypatch.setattr(replicates, "make_all", make_all)
+    monkeypatch.setattr(replication, "make_all", make_all)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, caps
     before = house.digests("data/models", "data/processed", "data/metrics")
     assert found["values"]["1"] == metrics(house)["rmse"]
 
-    monkeypatch.setattr(replicates, "make", None)
+    monkeypatch.setattr(replication, "make", None)
     house.call("replicate", MODEL, "--seeds", "2")  # every metric of both is the same, or refused
     assert capsys.readouterr().out == printed
     assert written(house, "seeds.json") == found
@@ -88,7 +88,7 @@ def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, caps
 def test_the_pipelines_own_run_is_taken_over_whatever_mlflow_does(house, monkeypatch, capsys):
     house.call("train", MODEL)
     house.call("evaluate", MODEL)
-    made, make = [], replicates.make
+    made, make = [], replication.make
 
     def noted(base, name, key, value, *rest):
         made.append(value)
@@ -97,7 +97,7 @@ def test_the_pipelines_own_run_is_taken_over_whatever_mlflow_does(house, monkeyp
     def refuses():
         raise ModelmillError("no answer")
 
-    monkeypatch.setattr(replicates, "make", noted)
+    monkeypatch.setattr(replication, "make", noted)
     monkeypatch.setattr(store, "connect", refuses)
     house.call("replicate", MODEL, "--over", FOLDS)
     assert "MLflow: ModelmillError: no answer; the same command" in capsys.readouterr().err
@@ -128,8 +128,8 @@ def test_a_seed_that_was_broken_off_goes_on_from_its_checkpoint(house, monkeypat
     base = read_yaml(house.path / "params.yaml")
     with house.here(), replicates.planned(base, [MODEL], "seed", [1, 2]) as planned:
         with pytest.raises(KeyboardInterrupt, match="1 of 2 replicates are kept; the same command"):
-            replicates.run(base, planned)
-        replicates.run(base, planned)
+            replication.run(base, planned)
+        replication.run(base, planned)
     (one, zero), (two, start), (again, step) = begun
     assert (one, two, again, zero, start) == (1, 2, 2, 0, 0)
     assert step > 0

@@ -1,29 +1,23 @@
-"""A model trained and evaluated for each of some seeds, or folds of its data, side by side.
+"""A model for each of some seeds, or folds of its data, and what is known of each.
 
-Each replicate goes through what stages train and evaluate go through, in a worker of Ray. What is
-kept of it is a record in data/replicates, known by the digest of what it was made from; what the
+That is a record in data/replicates, known by the digest of what it was made from; what the
 pipeline has made stays untouched.
 """
 
 import hashlib
 import json
-import shutil
-import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event
 from typing import Any
 
-from modelmill import params, repository, runtime
+from modelmill import params
 from modelmill.datasets import processed
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.evaluation import Job, evaluate
 from modelmill.files import read_json, undamaged, write_json
 from modelmill.params import Model, Params
 from modelmill.parts import part
@@ -31,10 +25,8 @@ from modelmill.schema import Section, choose, validate
 from modelmill.sweeps.settings import with_values
 from modelmill.trained import artifacts
 from modelmill.trained.history import read_history
-from modelmill.trained.training import CHECKPOINTS, begin
 
 FOLDER = Path("data/replicates")
-LOOK_SECONDS = 0.5  # between two looks whether Ctrl-C was pressed
 
 
 class Record(Section):
@@ -49,6 +41,12 @@ class Record(Section):
     over: dict[str, Any]
     metrics: dict[str, int | float]
     history: list[dict[str, float]]
+
+    @classmethod
+    def of(cls, key: str, value: Any, metrics: Mapping[str, float], model: Path) -> "Record":
+        """Of the model that was trained in a folder, and evaluated."""
+        history = read_history(model).to_dict("records")
+        return cls(over={key: value}, metrics=dict(metrics), history=history)
 
 
 @dataclass(frozen=True)
@@ -120,12 +118,7 @@ class Replicate:
             return None
         if found["eval"] != self.entry.eval.model_dump():
             return None
-        return _record(self.key, self.value, found["metrics"], folder)
-
-
-def _record(key: str, value: Any, metrics: Mapping[str, float], model: Path) -> Record:
-    history = read_history(model).to_dict("records")
-    return Record(over={key: value}, metrics=dict(metrics), history=history)
+        return Record.of(self.key, self.value, found["metrics"], folder)
 
 
 def check(base: Mapping[str, Any], names: Sequence[str], key: str, values: Sequence[Any]) -> None:
@@ -183,128 +176,3 @@ def _data(base: Mapping[str, Any], given: Params, name: str, out: Path) -> Proce
     reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
     reader.prepare(Path("data/raw", name), out, dataset.options)
     return processed.load(out)
-
-
-def run(base: Mapping[str, Any], replicates: Sequence[Replicate]) -> list[Record]:
-    """The records of all replicates; those that there are none of are made, and kept at once.
-
-    Raises:
-        ModelmillError: some could not be made; all the others are kept.
-        KeyboardInterrupt: saying how many are kept; the others left a checkpoint if they had begun.
-    """
-    if missing := [each for each in replicates if not each.record()]:
-        try:
-            make_all(base, missing)
-        except KeyboardInterrupt:
-            done = sum(each.path.exists() for each in replicates)
-            raise KeyboardInterrupt(
-                f"{done} of {len(replicates)} replicates are kept; the same command goes on with "
-                "the others from where they are"
-            ) from None
-    return [record for each in replicates if (record := each.record())]
-
-
-def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
-    """Makes replicates in the workers of Ray, and keeps each as soon as it is made."""
-    import ray
-    from ray.exceptions import RayError, RayTaskError
-    from tqdm import tqdm
-
-    from modelmill.sweeps.cluster import RETRIES, workers
-
-    kept, problems = repository.root() / CHECKPOINTS, []
-    remote = ray.remote(num_cpus=1, max_retries=RETRIES)(make)
-    bar = tqdm(total=len(missing), desc="replicates", disable=None)
-    with workers(), bar, _stopping() as stopped:
-        folders = {each.data.folder for each in missing}
-        data = {folder: ray.put(files(folder)) for folder in folders}
-        tasks = {
-            remote.remote(base, each.name, each.key, each.value, data[each.data.folder], kept): each
-            for each in missing
-        }
-        try:
-            while tasks:
-                done, _ = ray.wait([*tasks], timeout=LOOK_SECONDS)
-                if stopped.is_set():
-                    raise KeyboardInterrupt
-                if not done:
-                    continue
-                (task,) = done
-                each = tasks[task]
-                try:
-                    each.keep(record := ray.get(task))
-                    metric = each.entry.reference.metric
-                    said = f"{each}: {metric} {record.metrics[metric]:.4g}"
-                except RayError as error:
-                    cause = error.cause if isinstance(error, RayTaskError) else error
-                    kind = "" if isinstance(cause, ModelmillError) else f"{type(cause).__name__}: "
-                    said = f"{each}: {kind}{' '.join(str(cause).split()):.300}"
-                    problems.append(said)
-                del tasks[task]
-                bar.update()
-                if bar.disable:
-                    count = len(missing) - len(tasks)
-                    print(f"{count}/{len(missing)}: {said}", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            for task in tasks:
-                ray.cancel(task)
-            ray.wait([*tasks], num_returns=len(tasks))  # until their checkpoints are saved
-            for task, each in tasks.items():
-                with suppress(RayError):  # of those that were broken off
-                    each.keep(ray.get(task))
-            raise
-    if problems:
-        raise ModelmillError("; ".join(problems))
-
-
-@contextmanager
-def _stopping() -> Iterator[Event]:
-    """Set after Ctrl-C, whose exception would be lost where it is raised in Ray's own calls."""
-    stopped = Event()
-    before = signal.signal(signal.SIGINT, lambda number, frame: stopped.set())
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def files(folder: Path) -> Mapping[str, bytes]:
-    """Those of a prepared data set, by name, as they travel to a worker."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def make(
-    base: Mapping[str, Any], name: str, key: str, value: Any, data: Mapping[str, bytes], kept: Path
-) -> Record:
-    """Makes a replicate, in a worker of Ray that may have made others.
-
-    Args:
-        data: the files of the prepared data, by name.
-        kept: the folder of all trainings' checkpoints.
-    """
-    given = params.parse(with_values(base, {key: value}))
-    entry = given.models[name]
-    with TemporaryDirectory() as temporary:
-        folder, model = Path(temporary, entry.dataset), Path(temporary, "model")
-        folder.mkdir()
-        model.mkdir()
-        for file, content in data.items():
-            (folder / file).write_bytes(content)
-        prepared = processed.load(folder)
-        spec = entry.spec(name, prepared.meta)
-        training, card, checkpoints = begin(given, name, spec, prepared, kept, cores=1)
-        import keras
-
-        with checkpoints:
-            training.run(checkpoints)
-        card = replace(card, kept=training.kept)
-        artifacts.save(model, training.model, card, training.history, training.snapshots)
-        runtime.start(given.seed, cores=1)
-        kinds = ("figures", "evaluations", "curves")
-        job = Job(
-            model, artifacts.read_card(model), prepared, *(Path(temporary, kind) for kind in kinds)
-        )
-        record = _record(key, value, evaluate(job, entry.eval), model)
-    shutil.rmtree(checkpoints.folder, ignore_errors=True)
-    keras.backend.clear_session()
-    return record
