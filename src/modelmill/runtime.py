@@ -78,6 +78,7 @@ def start(
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    tf.get_logger().setLevel("ERROR")  # it warns of many models in one process
     # Whatever ~/.keras/keras.json says.
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
