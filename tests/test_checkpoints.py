@@ -322,15 +322,6 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path_factory, plac
     assert kept.newest().arrays["position"].tolist() == [3, 0]
 
 
-def test_removing_takes_what_is_stale_of_other_trainings_too(tmp_path):
-    stale, fresh = saved(tmp_path / "a/1", 1), saved(tmp_path / "b/2", 1)
-    os.utime(stale.folder, (0, 0))
-    saved(tmp_path / "a/3", 1).remove()
-    assert not (tmp_path / "a/3").exists()
-    assert not stale.folder.exists()
-    assert fresh.newest()
-
-
 def test_what_nobody_came_back_to_for_long_is_removed_when_a_training_ends(tmp_path):
     long_ago = time.time() - module.STALE_SECONDS
     ages = {"a/done": time.time(), "a/old": long_ago - 60, "b/old": long_ago - 60}
@@ -341,6 +332,13 @@ def test_what_nobody_came_back_to_for_long_is_removed_when_a_training_ends(tmp_p
         os.utime(tmp_path / name, (moment, moment))
     Checkpoints(tmp_path / "a/done").remove()
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")] == ["b/young"]
+
+
+def test_trainings_may_end_together_and_remove_the_same(tmp_path, monkeypatch):
+    mine = saved(tmp_path / "a/mine", 1)
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter([tmp_path / "b/removed"]))
+    mine.remove()
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_checkpoint_is_not_continued_under_other_numerics():
