@@ -1,7 +1,8 @@
 """Where the time of a whole `make repro` goes, in a fresh clone with empty caches.
 
 Data are fetched anew. Nothing else should run on the machine. Writes docs/results/times.json, which
-keeps the last run of each profile, and the lines in docs/speed.md.
+keeps the last run of each profile, and the lines in docs/speed.md. What stages side by side would
+gain on more cores is computed from the times of one after another; --jobs measures it here.
 """
 
 import argparse
@@ -12,7 +13,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import chdir
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +29,7 @@ from pipelines import run
 
 REPORT, PAGE = Path("docs/results/times.json"), Path("docs/speed.md")
 BETWEEN = "between stages"
+JOBS = (2, 4, 8)
 TRAINING = (
     "from modelmill.tracking import store; c = store.connect(); print('SECONDS', sum("
     "r.data.metrics.get('train_seconds', 0) for e in c.search_experiments() "
@@ -32,22 +37,53 @@ TRAINING = (
 )
 
 
-def by_kind(lines: Iterable[tuple[float, str]]) -> tuple[Counter[str], Counter[str]]:
-    """Seconds and numbers of stages by kind, from what `dvc repro` prints and when.
+def by_stage(lines: Iterable[tuple[float, str]]) -> dict[str, float]:
+    """Seconds of each stage, and `BETWEEN` them, from what `dvc repro` prints and when.
 
     Args:
         lines: seconds since the beginning, and a line of output; the last one may be empty.
     """
-    seconds: Counter[str] = Counter()
-    numbers: Counter[str] = Counter()
-    kind, since = BETWEEN, 0.0
+    seconds: dict[str, float] = {BETWEEN: 0.0}
+    stage, since = BETWEEN, 0.0
     for now, line in lines:
-        begun = re.match(r"Running stage '(\w+)", line)
+        begun = re.match(r"Running stage '(.+)'", line)
         if begun or line.startswith("Updating lock file") or not line:
-            seconds[kind] += now - since
-            since, kind = now, begun[1] if begun else BETWEEN
-            numbers[kind] += bool(begun)
-    return seconds, numbers
+            seconds[stage] = seconds.get(stage, 0.0) + now - since
+            since, stage = now, begun[1] if begun else BETWEEN
+    return seconds
+
+
+def by_kind(seconds: Mapping[str, float]) -> tuple[Counter[str], Counter[str]]:
+    """Seconds and numbers of stages by kind, from those of each stage."""
+    kinds: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
+    for stage, each in seconds.items():
+        kind = stage.partition("@")[0]
+        kinds[kind] += each
+        numbers[kind] += stage != BETWEEN
+    return kinds, numbers
+
+
+def side_by_side(
+    awaited: Mapping[str, Sequence[str]], seconds: Mapping[str, float], jobs: int
+) -> float:
+    """The seconds of all stages where `jobs` at once take what may begin, each as long as alone.
+
+    Args:
+        awaited: the stages that each depends on, in the order in which they are taken.
+    """
+    order, waiting = list(awaited), TopologicalSorter(awaited)
+    waiting.prepare()
+    ready: list[str] = []
+    running: list[tuple[float, str]] = []
+    now = 0.0
+    while waiting.is_active():
+        ready = sorted([*ready, *waiting.get_ready()], key=order.index)
+        while ready and len(running) < jobs:
+            heappush(running, (now + seconds.get(ready[0], 0.0), ready.pop(0)))
+        now, stage = heappop(running)
+        waiting.done(stage)
+    return now
 
 
 def follow(command: list[str], folder: Path) -> Iterable[tuple[float, str]]:
@@ -82,26 +118,51 @@ def markdown(reports: Mapping[str, Any]) -> str:
             f"- `{profile}`, {report['machine']}: **{duration(report['seconds'])}**, of it "
             f"{', '.join(parts)}; {duration(report['training_seconds'])} in training loops."
         )
+        if "computed" in report:
+            each = [f"{duration(time)} by {n}" for n, time in report["computed"].items()]
+            lines.append(
+                f"  - Stages side by side, with as many cores for each as here, computed from "
+                f"these times: {', '.join(each)} at once."
+            )
+        lines += [
+            f"  - By `make repro JOBS={n}`, on {found['machine']}: "
+            f"**{duration(found['seconds'])}**, measured."
+            for n, found in report.get("measured", {}).items()
+        ]
     return "\n".join(lines)
 
 
-def measured(profile: str, clone: Path) -> dict[str, Any]:
-    """Clones this repository, runs the profile there, and reports where the time went."""
+def fresh(profile: str, clone: Path) -> None:
+    """Clones this repository, with the settings of a profile."""
     os.environ |= {"PYTHONPATH": str(clone / "src"), "PYTHONUNBUFFERED": "1"}
     subprocess.run(["git", "clone", "--quiet", str(Path.cwd()), str(clone)], check=True)
     Path(clone, "dvc.lock").unlink()
-    compose = ["modelmill", "compose", f"profile={profile}"]
-    subprocess.run(compose, cwd=clone, check=True)
-    seconds, numbers = by_kind(follow(["dvc", "repro"], clone))
+    subprocess.run(["modelmill", "compose", f"profile={profile}"], cwd=clone, check=True)
+
+
+def one_by_one(clone: Path) -> dict[str, Any]:
+    """Runs all in a clone, and reports where the time went."""
+    from dvc.repo import Repo
+
+    from pipelines.repro import plan
+
+    seconds = by_stage(follow(["dvc", "repro"], clone))
     ask = [sys.executable, "-c", TRAINING]
     printed = subprocess.run(ask, cwd=clone, capture_output=True, text=True, check=True).stdout
+    with chdir(clone), Repo() as repo:
+        awaited = {
+            stage.addressing: [other.addressing for other in others]
+            for stage, others in plan(repo, []).items()
+        }
+    kinds, numbers = by_kind(seconds)
     return {
         "machine": machine(),
         "seconds": sum(seconds.values()),
         "training_seconds": float(printed.split("SECONDS")[1]),
         "stages": {
-            kind: {"stages": numbers[kind], "seconds": each} for kind, each in seconds.most_common()
+            kind: {"stages": numbers[kind], "seconds": each} for kind, each in kinds.most_common()
         },
+        "computed": {str(jobs): side_by_side(awaited, seconds, jobs) for jobs in JOBS},
     }
 
 
@@ -109,12 +170,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.whole_run", description=__doc__)
     parser.add_argument("profile", choices=["quick", "full"])
     parser.add_argument("--into", type=Path, help="an empty folder for the clone, to keep it")
+    parser.add_argument("--jobs", type=int, default=1, help="stages at once")
     arguments = parser.parse_args()
-    with TemporaryDirectory() as temporary:
-        clone = arguments.into or Path(temporary, "modelmill")
-        report = measured(arguments.profile, clone.absolute())
     reports = json.loads(REPORT.read_text(encoding="utf-8")) if REPORT.exists() else {}
-    reports[arguments.profile] = report
+    report = reports.setdefault(arguments.profile, {})
+    with TemporaryDirectory() as temporary:
+        clone = (arguments.into or Path(temporary, "modelmill")).absolute()
+        fresh(arguments.profile, clone)
+        if arguments.jobs == 1:
+            report |= one_by_one(clone)
+        else:
+            *_, (seconds, _) = follow(["modelmill", "repro", "--jobs", str(arguments.jobs)], clone)
+            found = {"machine": machine(), "seconds": seconds}
+            report.setdefault("measured", {})[str(arguments.jobs)] = found
     text = insert(PAGE.read_text(encoding="utf-8"), "times", markdown(reports))
     write_json(REPORT, reports)
     write_text(PAGE, text)

@@ -60,19 +60,19 @@ def main() -> None:
     before = _locked()
     try:
         repo = Repo(_wait_for_lock=True)
-        plan = _plan(repo, arguments.targets)
+        found = plan(repo, arguments.targets)
     except DvcException as error:
         raise ModelmillError(" ".join(str(error).split())) from None
-    pool = Pool(jobs, repo, plan)
+    pool = Pool(jobs, repo, found)
     with _interruptible(pool):
         try:
             pool.run()
         finally:
             pool.stop()
             with repo.lock:
-                _sort_lock([*before, *(stage.addressing for stage in plan)])
+                _sort_lock([*before, *(stage.addressing for stage in found)])
     if pool.failed:
-        left = [stage.addressing for stage in plan if stage not in pool.done]
+        left = [stage.addressing for stage in found if stage not in pool.done]
         others = [name for name in left if name not in pool.failed]
         waiting = f"; they were waited for in vain by {', '.join(others)}" if others else ""
         raise ModelmillError(f"{', '.join(pool.failed)} failed{waiting}")
@@ -80,7 +80,8 @@ def main() -> None:
         print("Data and pipelines are up to date.")
 
 
-def _plan(repo: "Repo", targets: list[str]) -> "Plan":
+def plan(repo: "Repo", targets: list[str]) -> "Plan":
+    """The stages that lead to the targets, or all of them."""
     from dvc.repo.reproduce import plan_repro
 
     graph = repo.index.graph

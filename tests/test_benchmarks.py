@@ -96,9 +96,21 @@ def test_the_time_of_a_run_is_divided_among_its_stages():
         (19.5, "Updating lock file 'dvc.lock'\n"),
         (20.0, ""),
     ]
-    seconds, numbers = whole_run.by_kind(lines)
+    stages = whole_run.by_stage(lines)
+    assert stages == {"between stages": 4, "download@mnist": 3, "train@a": 3, "train@b": 10}
+    seconds, numbers = whole_run.by_kind(stages)
     assert seconds == {"between stages": 2 + 1 + 0.5 + 0.5, "download": 3, "train": 3 + 10}
     assert numbers == {"between stages": 0, "download": 1, "train": 2}
+
+
+def test_the_time_of_stages_side_by_side_by_hand():
+    awaited = {"data": [], "short": ["data"], "long": ["data"], "last": ["short", "long"]}
+    seconds = {"data": 1, "short": 2, "long": 5, "last": 1, "between stages": 9}
+    assert whole_run.side_by_side(awaited, seconds, 1) == 9
+    assert whole_run.side_by_side(awaited, seconds, 2) == 1 + 5 + 1
+    assert (
+        whole_run.side_by_side(awaited | {"other": []}, seconds | {"other": 4}, 2) == 1 + 2 + 5 + 1
+    )
 
 
 def test_the_machine_in_numpy_learns_ratings_and_leaves_unknown_ones_alone(monkeypatch):
