@@ -48,7 +48,7 @@ class Options(Section):
     Attributes:
         validation: how many of the first training examples are set aside for validation.
         binary_seed: of a draw, once, that makes each pixel 1 with its brightness as probability,
-            else 0 (Salakhutdinov and Murray 2008); grey pixels stay if it is None.
+            else 0 (Salakhutdinov and Murray 2008); grey pixels stay if it is null.
     """
 
     validation: Annotated[int, Field(ge=1)]

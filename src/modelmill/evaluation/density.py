@@ -52,7 +52,7 @@ class Eval(Section):
         seed: of the chains.
         chains: of annealed importance sampling, an even number.
         anneal_for: how many temperatures in each profile.
-        temperatures: how many.
+        temperatures: how many there are, from the model to start from to this one.
         sample_for: how many steps in each profile.
     """
 

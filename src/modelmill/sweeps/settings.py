@@ -135,7 +135,8 @@ class Sweep(Section):
         about: one line for people.
         model: a key of `models`.
         overrides: of Hydra, for what all trials share: the profile, a shorter training.
-        space: by dotted key of params.yaml; a number is a place in a list.
+        space: by dotted key of params.yaml, of the model's net or fit or seed; a number is a place
+            in a list.
         trials: how many; null, which only a grid can have, is the whole grid.
         metric: a column of the history that is measured on validation data.
         mode: whether it is to be smallest or largest.

@@ -21,8 +21,8 @@ class Sample(Section):
     Attributes:
         prime: the text to continue.
         length: tokens to add.
-        pick: the most probable token; one by probability; the latter only after a space (for
-            words: at the start of a sentence).
+        pick: the most probable token; one by probability; by probability after a space (for
+            words: at the start of a sentence), else the most probable.
         temperature: of the probabilities: below 1 is safer, above 1 is bolder.
         seed: of the draws.
     """

@@ -19,7 +19,7 @@ SMALLEST_MEASURED = 500  # examples at once, where nothing is learnt from them
 
 
 class Pretrain(Section):
-    """How hidden layers learn before the whole, each as a Boltzmann machine (see `phases`).
+    """How hidden layers learn before the whole, each as a Boltzmann machine.
 
     Attributes:
         length: of each layer's learning.
