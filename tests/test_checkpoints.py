@@ -68,6 +68,7 @@ def train_rbm(folder: Path | None):
     entry = SimpleNamespace(task="density", arch="rbm", net=net, fit=fit)
     x = (np.random.default_rng(0).random((60, 3, 2)) < 0.4).astype(np.uint8)
     meta = {"input_shape": [3, 2], "splits": {"train": [0, 40], "validation": [40, 60]}}
+    meta |= {"arrays": {"x": {"shape": [60, 3, 2], "dtype": "uint8"}}}
     data = Processed(Path("data"), meta, {"x": x})
     return run(folder, entry, density.spec(meta, fit), data)
 

@@ -152,6 +152,15 @@ def test_visible_biases_begin_at_the_log_odds_of_the_pixels(model):
     np.testing.assert_allclose(model.get_weights()[1], expected, rtol=1e-5, atol=1e-7)
 
 
-def test_grey_pixels_are_refused():
+@pytest.mark.parametrize(("dtype", "scale"), [("uint8", 1 / 255), ("float32", 1.0)])
+def test_grey_pixels_are_refused(dtype, scale):
+    meta = {"scale": scale, "input_shape": [28, 28], "arrays": {"x": {"dtype": dtype}}}
     with pytest.raises(ModelmillError, match="more than ones and zeros"):
-        density.spec({"scale": 1 / 255, "input_shape": [28, 28]}, make_fit())
+        density.spec(meta, make_fit())
+
+
+def test_units_are_from_0_to_1():
+    from modelmill.layers.rbm import log_odds
+
+    with pytest.raises(ModelmillError, match=r"units are from 0 to 1, the data from -2 to 7\.5"):
+        log_odds(np.array([[-2, 0.5], [7.5, 1]]))

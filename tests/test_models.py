@@ -135,14 +135,15 @@ def test_a_deep_autoencoder_has_a_linear_code_and_answers_between_0_and_1():
     np.testing.assert_allclose(model(x).numpy().reshape(5, 4), z, rtol=1e-5)
 
 
-def test_the_halves_of_an_autoencoder_meet_in_its_code():
+@pytest.mark.parametrize(("units", "tied"), [([3, 2], True), ([3, 2], False), ([7, 5], True)])
+def test_the_halves_of_an_autoencoder_meet_in_its_code(units, tied):
     from modelmill.trained import insights
 
-    net = {"hidden_units": [3, 2], "code": "linear", "tied": True, "initializer": NORMAL}
+    net = {"hidden_units": units, "code": "linear", "tied": tied, "initializer": NORMAL}
     model = build(autoencoder, net, Spec.examples((2, 2), 4))
     encoder, decoder = insights.halves(model)
     x = np.random.default_rng(0).random((5, 2, 2)).astype(np.float32)
-    assert encoder(x).shape == (5, 2)
+    assert encoder(x).shape == (5, units[-1])
     np.testing.assert_allclose(decoder(encoder(x)), model(x), rtol=1e-6)
 
 

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from modelmill import models
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, mlp
+from modelmill.models import Spec, autoencoder, mlp
 from modelmill.schema import validate
-from modelmill.tasks import classification
+from modelmill.tasks import classification, reconstruction
 from modelmill.trained import artifacts
 from modelmill.trained.history import read_history, read_phases
 
@@ -109,6 +110,20 @@ def test_one_step_of_contrastive_divergence_by_hand():
 def test_what_is_no_boltzmann_machine_is_refused(change):
     with pytest.raises(ModelmillError, match=r"models.m.fit.pretrain: layer 'dense.*' is not of"):
         make_training(NET | change)
+
+
+def test_outputs_that_would_be_pretrained_as_well_are_refused():
+    from modelmill.training.phases import phases
+
+    net = {"hidden_units": [3], "tied": False, "initializer": NET["initializer"]}
+    spec = Spec.examples((6,), 6)
+    model = models.build("m", "autoencoder", autoencoder.Net.model_validate(net), spec)
+    fit = {"length": "1 epoch", "batch_size": 8, "optimizer": {"name": "sgd"}}
+    fit |= {"learning_rate": 0.1, "pretrain": PRETRAIN}
+    with pytest.raises(
+        ModelmillError, match=r"m.fit.pretrain: the model has no dense layers"
+    ):
+        phases("m", model, reconstruction, validate(reconstruction.Fit, fit, "fit"))
 
 
 def test_layers_learn_from_all_examples_where_the_whole_has_few_labels():

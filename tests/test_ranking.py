@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelmill.datasets.processed import Processed
-from modelmill.errors import ModelmillError
 from modelmill.evaluation.measures import baselines, ranking
-from modelmill.evaluation.ranking import Eval
 from modelmill.models import rbm
 from modelmill.schema import validate
 from modelmill.tasks import ranking as task
@@ -25,11 +23,6 @@ def test_errors_of_ratings_by_hand():
     found = ranking.rating_errors(np.array([1.0, 2.0, 4.5, 3.0]), np.array([1, 4, 4, 4], np.uint8))
     assert found["rmse"] == pytest.approx(np.sqrt((0 + 4 + 0.25 + 1) / 4))
     assert found["mae"] == pytest.approx((0 + 2 + 0.5 + 1) / 4)
-
-
-def test_what_was_trained_on_is_nothing_to_recommend():
-    with pytest.raises(ModelmillError, match="should be 'validation' or 'test', found 'train'"):
-        validate(Eval, {"split": "train"}, "eval")
 
 
 def test_recommendations_by_hand():

@@ -27,6 +27,8 @@ FILMS = [
     Item("7", "Postino, Il", 1994, []),
     Item("8", "City of Lost Children, The (La Cité)", None, []),
     Item("9", "Postino, Il", 1994, []),
+    Item("10", "Брат", 1997, []),
+    Item("11", "七人の侍", 1954, []),
 ]
 
 
@@ -208,6 +210,20 @@ def test_what_recommends_nothing_says_so():
         recommender.require(card)
 
 
+def test_beyond_the_most_stars_too_the_best_come_first(house, monkeypatch):
+    from modelmill.trained import inference
+
+    data = data_of(house, "movielens_mf")
+    found = recommender_of(house, "movielens_mf", data)
+    known = np.flatnonzero(inference.well_known(found.knowledge.stars))[:3]
+    stars = np.zeros(len(found.knowledge.stars[0]))
+    stars[known] = 5.1, 5.4, 4.5
+    monkeypatch.setattr(inference, "ratings", lambda *_: stars)
+    free = found.knowledge._replace(left_out=np.zeros_like(found.knowledge.left_out))
+    found.knowledge = free
+    assert found.for_user(0, 3) == [(known[1], 5), (known[0], 5), (known[2], 4.5)]
+
+
 # --- titles ------------------------------------------------------------------------------------
 
 
@@ -233,6 +249,8 @@ def test_titles_are_shown_as_people_say_them():
         ("First Contact", 4),
         ("il postino", 6),
         ("La Cite", 7),
+        ("брат", 9),
+        ("七人の侍 (1954)", 10),
     ],
 )
 def test_a_film_is_found(wanted, number):
@@ -247,6 +265,7 @@ def test_a_film_is_found(wanted, number):
         ("Toy Store Wars", r"there is no film 'Toy Store Wars', but Toy Story \(1995\)"),
         ("Toy Story (1999)", r"there is no film 'Toy Story \(1999\)'"),
         ("!", "there is no film '!'"),
+        ("Солярис", "there is no film 'Солярис'"),
         ("", "there is no film ''"),
     ],
 )

@@ -131,6 +131,15 @@ def test_a_row_says_whether_a_net_was_pretrained_and_with_how_many_labels(
     assert rows["mnist_dbn_1000"] == f"pre-training, {fine_tuned}"
 
 
+def test_a_metric_that_this_evaluation_does_not_give_is_named(everything, evaluated, tmp_path):
+    evaluated("mnist_denoising_autoencoder", {"loss": 5.4})
+    problem = collect(everything, tmp_path)["mnist_denoising_autoencoder"]["problem"]
+    assert problem == (
+        "models.mnist_denoising_autoencoder.reference.metric: its evaluation gives no "
+        "'total_squared_error', only loss"
+    )
+
+
 def test_what_ran_in_part_is_neither_pass_nor_short(everything, evaluated, tmp_path):
     evaluated("mnist_softmax", {"accuracy": 0.95}, ran=(100, 0.1))  # of 1,000 steps
     evaluated("ptb_small", {"perplexity": 150.0}, ran=(750, 0.5))  # of 13 epochs

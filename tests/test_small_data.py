@@ -217,6 +217,11 @@ def test_what_is_described_is_loaded(stored):
     assert all(isinstance(array, np.memmap) for array in data.arrays.values())
 
 
+def test_what_has_no_scale_is_taken_as_it_is(stored):
+    processed.describe(stored, {"train": (0, 4), "test": (4, 6)})
+    assert processed.load(stored, verify=True).meta["scale"] == 1
+
+
 def test_arrays_are_read_only(stored):
     with pytest.raises(ValueError, match="read-only"):
         processed.load(stored).arrays["y"][0] = 1

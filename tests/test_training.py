@@ -222,12 +222,14 @@ def test_an_epoch_has_every_example_once_in_an_order_of_its_own():
     from modelmill.training.batches import Examples
 
     x = np.arange(20, dtype=np.uint8)
-    batches = Examples({"x": x, "y": x}, {"x": 0.5}, 4, 3, shuffle=True, keep_rest=False)
+    arrays = {"x": x, "y": x, "z": x.astype(np.float64)}
+    batches = Examples(arrays, {"x": 0.5}, 4, 3, shuffle=True, keep_rest=False)
     orders = []
     for epoch in (0, 1, 0):
         pairs = collect(batches, epoch)
-        assert all(xs.tolist() == (ys / 2).tolist() for xs, ys in pairs)
-        orders.append(np.concatenate([ys for _, ys in pairs]).tolist())
+        assert all(xs.tolist() == (ys / 2).tolist() for xs, ys, _ in pairs)
+        assert all(zs.dtype == np.float32 and zs.tolist() == ys.tolist() for _, ys, zs in pairs)
+        orders.append(np.concatenate([ys for _, ys, _ in pairs]).tolist())
     assert sorted(orders[0]) == sorted(orders[1]) == x.tolist()
     assert orders[0] == orders[2] != orders[1] != x.tolist()
 

@@ -1,7 +1,9 @@
 """What a result is held against, and how figures are shown."""
 
+from collections.abc import Mapping
 from typing import Literal
 
+from modelmill.errors import ModelmillError
 from modelmill.schema import Section
 
 Better = Literal["higher", "lower"]
@@ -21,6 +23,19 @@ class Reference(Section):
     goal: float | None
     published: float | None
     source: str
+
+    def of(self, metrics: Mapping[str, float], name: str) -> float:
+        """The figure that is compared, among those that the evaluation of a model gave.
+
+        Raises:
+            ModelmillError: it is not among them.
+        """
+        if self.metric not in metrics:
+            raise ModelmillError(
+                f"models.{name}.reference.metric: its evaluation gives no '{self.metric}', only "
+                f"{', '.join(metrics)}"
+            )
+        return metrics[self.metric]
 
 
 def shown_goal(better: Better, value: float | None) -> str:

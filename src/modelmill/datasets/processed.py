@@ -68,11 +68,13 @@ class Vocabulary(Open):
 
 
 class Facts(dict[str, Any]):
-    """The values of meta.json; one that is asked for and not there is damage."""
+    """The values of meta.json; one that is asked for and not there is damage, but for `scale`."""
 
     folder: Path
 
     def __missing__(self, key: str) -> Any:
+        if key == "scale":  # integers have one, `Meta` sees to that
+            return 1.0
         raise ModelmillError(
             f"{self.folder / META} is damaged: it has no {key}: run `{_remedy(self.folder)}`"
         )

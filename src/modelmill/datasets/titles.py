@@ -39,7 +39,7 @@ def find(wanted: str, items: Sequence[Item]) -> int:
     title, year = (match[1], int(match[2])) if match else (wanted, None)
     key, keys = _key(title), [_key(item.title) for item in items]
     of_year = [number for number, item in enumerate(items) if year in (None, item.year)]
-    same = [number for number in of_year if keys[number] == key]
+    same = [number for number in of_year if keys[number] == key] if key else []
     holding = [number for number in of_year if f" {key} " in f" {keys[number]} "] if key else []
     for found in (same, holding):
         names = list(dict.fromkeys(label(items[number]) for number in found))
@@ -59,5 +59,5 @@ def find(wanted: str, items: Sequence[Item]) -> int:
 def _key(title: str) -> str:
     """What of a title is compared: its words without accents, an article at the front left out."""
     plain = unicodedata.normalize("NFKD", _natural(title)).casefold()
-    words = re.findall(r"[a-z0-9]+", "".join(c for c in plain if not unicodedata.combining(c)))
+    words = re.findall(r"[^\W_]+", "".join(c for c in plain if not unicodedata.combining(c)))
     return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)

@@ -60,7 +60,7 @@ class Eval(Section):
     chains: Annotated[int, Field(ge=2, multiple_of=2)]
     anneal_for: dict[str, PositiveInt]
     temperatures: Annotated[int, Field(ge=30)]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     sample_for: dict[str, PositiveInt]
     sample: Sample
 

@@ -1,14 +1,14 @@
 """Evaluating ratings predicted by Boltzmann machines: as any, and, of two, what each is worth."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from modelmill.evaluation import Job
 from modelmill.evaluation.measures import rated
 from modelmill.evaluation.measures.ranking import rating_errors
-from modelmill.evaluation.measures.rated import METRICS, Eval
+from modelmill.evaluation.measures.rated import METRICS
 
 if TYPE_CHECKING:
     import keras
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["METRICS", "Eval", "evaluate"]
 ROWS = ("item", "user")
 SHARES = np.linspace(0, 1, 21)
+
+
+class Eval(rated.Eval):
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: validation or test; training ratings are predicted from.
+    """
+
+    split: Literal["validation", "test"]
 
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:

@@ -25,14 +25,14 @@ class Eval(Section):
 
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:
-    """Mean squared error; for a straight line also slope and intercept, drawn and compared."""
+    """Squared error of an example; of a straight line also slope and intercept, compared."""
     from modelmill.trained import artifacts
     from modelmill.trained.inference import predict
 
     arrays = job.data.split(options.split)
     model = artifacts.restore(job.folder)
     errors = predict(model, arrays["x"], job.data.meta["scale"]) - arrays["y"].astype(np.float64)
-    metrics = {"loss": float(np.mean(errors**2)), "examples": len(errors)}
+    metrics = {"loss": float(np.square(errors).sum()) / len(errors), "examples": len(errors)}
     if job.card.settings["arch"] == "linear" and job.card.spec.inputs["x"].shape == (1,):
         weights = np.concatenate([w.numpy().ravel() for w in model.weights])
         metrics |= _line(job, arrays["x"], arrays["y"], weights)

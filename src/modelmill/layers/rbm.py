@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modelmill.errors import ModelmillError
 from modelmill.layers.dropout import hashes, shift
 
 Means: TypeAlias = tf.Tensor | float
@@ -135,7 +136,14 @@ def log_odds(x: np.ndarray) -> np.ndarray:
     Each counts as one more 0 and one more 1 than there are, so that no odds are infinite.
 
     Args:
-        x: ones and zeros [examples, values].
+        x: from 0 to 1 [examples, values].
+
+    Raises:
+        ModelmillError: some are not.
     """
+    if x.min() < 0 or x.max() > 1:
+        raise ModelmillError(
+            f"a Boltzmann machine's units are from 0 to 1, the data from {x.min():g} to {x.max():g}"
+        )
     mean = (x.sum(axis=0, dtype=np.float64) + 1) / (len(x) + 2)
     return np.log(mean / (1 - mean)).astype(np.float32)

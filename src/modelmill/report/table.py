@@ -104,7 +104,7 @@ def _measured(
     history = read_history(data / "models" / name)
     metric, found = model.reference.metric, evaluation["metrics"]
     result: Result = {
-        "value": found.get(metric),
+        "value": model.reference.of(found, name),
         "parameters": card.parameters,
         "epochs": float(history.epoch.iloc[-1]),
         "trained_by": _trained_by(card.settings["fit"]),

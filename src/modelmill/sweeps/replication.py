@@ -114,8 +114,8 @@ def _keep(each: Replicate, task: "ray.ObjectRef[Record]") -> str:
         cause = error.cause if isinstance(error, RayTaskError) else error
         kind = "" if isinstance(cause, ModelmillError) else f"{type(cause).__name__}: "
         raise ModelmillError(f"{kind}{' '.join(str(cause).split()):.300}") from None
-    metric = each.entry.reference.metric
-    return f"{metric} {record.metrics[metric]:.4g}"
+    reference = each.entry.reference
+    return f"{reference.metric} {reference.of(record.metrics, each.name):.4g}"
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def publish(made: Made) -> Path:
 def _summary(made: Made) -> dict[str, Any]:
     first, _ = made[0]
     reference = first.entry.reference
-    values = {str(each.value): record.metrics[reference.metric] for each, record in made}
+    values = {str(each.value): reference.of(record.metrics, each.name) for each, record in made}
     mean, deviation, interval = spread([*values.values()])
     return {
         "metric": reference.metric,

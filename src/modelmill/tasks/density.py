@@ -56,7 +56,8 @@ class Fit(supervised.Fit):
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """Any examples of ones and zeros."""
-    if meta.get("scale", 1.0) != 1:
+    whole = meta["arrays"]["x"]["dtype"].removeprefix("u").startswith("int")
+    if not whole or meta.get("scale", 1.0) != 1:
         raise ModelmillError("array x: its values are more than ones and zeros")
     shape = tuple(meta["input_shape"])
     return Spec.examples(shape, math.prod(shape))
@@ -113,7 +114,7 @@ def _drawn(v: "tf.Tensor", end: int, seed: "tf.Tensor") -> "tf.Tensor":
 def initial(model: "keras.Model", fit: Fit) -> Tensors:
     """Chains of the model without weights, and what is known then of the means of all units.
 
-    The means are the same in every row: rows are what shards divide.
+    Means are in every row, because rows are what shards divide: each shard has its own.
     """
     import tensorflow as tf
 

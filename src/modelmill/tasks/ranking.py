@@ -31,7 +31,7 @@ LENGTH = 10  # of a list
 initial = stateless
 
 
-class Fit(supervised.Fit):
+class Fit(supervised.Rows):
     """How the machine is trained.
 
     Attributes:

@@ -32,7 +32,7 @@ STATE = "pass"
 initial = stateless
 
 
-class Fit(supervised.Fit):
+class Fit(supervised.Rows):
     """How Boltzmann machines of ratings are trained.
 
     Attributes:
@@ -76,13 +76,16 @@ def begin(model: "keras.Model", data: "Processed", fit: Fit) -> None:
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> Batches:
     """Rows to learn from; single ratings, with what is known, to measure on."""
+    from modelmill.training.batches import Examples
     from modelmill.training.evidence import Rows, by_row, evidence, with_evidence
 
     known = evidence(data)
     if split == "train":
         tables = {f"{row}_stars": by_row(known)[f"{row}_stars"] for row in fit.rows}
         return Rows(tables, fit.batch_size, seed, fit.shuffle)
-    return supervised.examples(data, split, fit, seed, tuple(ARRAYS), with_evidence(known))
+    held_out = {name: data.split(split)[name] for name in ARRAYS}
+    size, change = max(fit.batch_size, supervised.SMALLEST_MEASURED), with_evidence(known)
+    return Examples(held_out, {}, size, seed, shuffle=False, keep_rest=True, change=change)
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:

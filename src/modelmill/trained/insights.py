@@ -1,7 +1,5 @@
 """What is inside a trained model, for any architecture made of Keras' layers."""
 
-import math
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -129,6 +127,7 @@ def _named(cell: Cell, state: Tensors, needed: Tensors) -> dict[str, tf.Tensor]:
 
 
 def halves(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """What makes codes of examples, and what makes examples of codes: the narrowest layer's."""
-    code = min((layer.output for layer in model.layers), key=lambda of: math.prod(of.shape[1:]))
+    """What makes codes of examples, and what makes examples of codes, as the way back mirrors."""
+    layers = [layer for layer in model.layers if layer.weights]
+    code = layers[len(layers) // 2 - 1].output
     return keras.Model(model.inputs, code), keras.Model(code, model.output)

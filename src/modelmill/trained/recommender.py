@@ -182,10 +182,12 @@ class Recommender:
         """Of predicted stars only those of items that are well known: others are a guess."""
         from modelmill.trained import inference
 
-        if not self.ranks:
-            values = values.clip(1, self.knowledge.most)
-            left_out = left_out | ~inference.well_known(self.knowledge.stars)
-        return _sorted(np.where(left_out, -np.inf, values), count)
+        if self.ranks:
+            return _sorted(np.where(left_out, -np.inf, values), count)
+        left_out = left_out | ~inference.well_known(self.knowledge.stars)
+        found = _sorted(np.where(left_out, -np.inf, values), count)
+        most = self.knowledge.most  # beyond it, too, one is better than the other
+        return [each._replace(value=min(max(each.value, 1.0), most)) for each in found]
 
 
 def _sorted(values: np.ndarray, count: int) -> list[Suggestion]:

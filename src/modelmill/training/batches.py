@@ -72,7 +72,7 @@ class Examples:
     def _taken(self, name: str, rows: tf.Tensor) -> tf.Tensor:
         values = tf.gather(self.arrays[name], rows)
         if values.dtype.is_floating:
-            return values
+            return tf.cast(values, tf.float32)
         if name in self.scales:
             return tf.cast(values, tf.float32) * self.scales[name]
         return tf.cast(values, tf.int32)

@@ -53,9 +53,14 @@ def phases(
     hidden = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
     for layer in hidden:
         if layer.activation is not keras.activations.sigmoid or not layer.use_bias:
-            raise _unsuitable(name, f"layer '{layer.name}' is not of logistic units with biases")
-    if not hidden:
-        raise _unsuitable(name, "it has no dense layers")
+            raise _unsuitable(
+                name,
+                f"layer '{layer.name}' is not of logistic units with biases, as a Boltzmann "
+                "machine has",
+            )
+    others = [layer for layer in model.layers if layer not in hidden]
+    if not hidden or not any(layer.weights for layer in others):
+        raise _unsuitable(name, "the model has no dense layers below another one for the outputs")
     first = fit.model_copy(
         update={
             "length": fit.pretrain.output_alone,
@@ -63,7 +68,6 @@ def phases(
             "stop": None,
         }
     )
-    others = [layer for layer in model.layers if layer not in hidden]
     pretraining = [_boltzmann(model, layer, fit, fit.pretrain) for layer in hidden]
     return [*pretraining, Phase(model, task, first, others), whole]
 
@@ -89,4 +93,4 @@ def _hand_over(rbm: keras.layers.Layer, layer: keras.layers.Dense) -> None:
 
 
 def _unsuitable(name: str, why: str) -> ModelmillError:
-    return ModelmillError(f"models.{name}.fit.pretrain: {why}, as a Boltzmann machine has")
+    return ModelmillError(f"models.{name}.fit.pretrain: {why}")

@@ -38,8 +38,6 @@ class Training:
 
     Attributes:
         history: a row per lap.
-        snapshots: the weights after each lap, float32 [laps, parameters], or what they make of
-            examples, [laps, SHOWN * outputs]; [0, parameters] where `fit` asks for neither.
         kept: the step after which the model had the weights that it is left with.
 
     Raises:
@@ -59,7 +57,7 @@ class Training:
         self.phases = phases(name, self.model, task, entry.fit)
         self.batches = [phase.task.batches(data, "train", phase.fit, seed) for phase in self.phases]
         self.history: list[Row] = []
-        self.snapshots = np.zeros([0, self.model.count_params()], np.float32)
+        self._snapshots: list[np.ndarray] = []
         self.kept = 0
         self._best: list[np.ndarray] = []
         self._before = 0.0
@@ -156,12 +154,19 @@ class Training:
             row = {"step": 0, "phase": self.number + 1} | row | {"step": self.step}
         self.history.append(row)
         if self.fit.snapshots and self.last:
-            self.snapshots = np.stack([*self.snapshots, self._snapshot()])
+            self._snapshots.append(self._snapshot())
         if self.fit.keep == "last":
             self.kept = self.step
         elif self.last and self._is_best(row):
             self.kept, self._best = self.step, self.trainer.weights()
         return row
+
+    @property
+    def snapshots(self) -> np.ndarray:
+        """The weights after each lap, float32 [laps, parameters], or what they make of examples,
+        [laps, SHOWN * outputs]; [0, parameters] where `fit` asks for neither.
+        """
+        return np.array(self._snapshots or np.zeros([0, self.model.count_params()]), np.float32)
 
     def _snapshot(self) -> np.ndarray:
         if self.fit.snapshots == "outputs":
@@ -196,7 +201,7 @@ class Training:
         if checkpoint is None:
             return
         arrays, progress = checkpoint
-        self.history, self.snapshots = progress["history"], arrays["snapshots"]
+        self.history, self._snapshots = progress["history"], list(arrays["snapshots"])
         self.kept, self._before = progress["kept"], progress["seconds"]
         count = sum(name.startswith("best_") for name in arrays)
         self._best = [arrays[f"best_{i}"] for i in range(count)]

@@ -36,19 +36,14 @@ class Pretrain(Section):
     schedule: settings.AnySchedule = settings.ConstantRate(name="constant")
 
 
-class Fit(settings.Fit):
-    """How a model is trained on independent examples.
+class Rows(settings.Fit):
+    """How a model is trained on independent rows.
 
     Attributes:
-        pretrain: how hidden layers learn first, which need no targets; null is without.
-        examples: how many of the training examples, the first ones; null is all. Hidden layers
-            that are trained before learn from all.
         shuffle: whether each epoch has an order of its own.
         reduction: of a batch's losses to the number that is differentiated.
     """
 
-    pretrain: Pretrain | None = None
-    examples: PositiveInt | None = None
     shuffle: bool = True
     reduction: Literal["mean", "sum"] = "mean"
 
@@ -56,6 +51,19 @@ class Fit(settings.Fit):
     def scale(self) -> float:
         """What the sum of a batch's losses is multiplied by."""
         return 1 / self.batch_size if self.reduction == "mean" else 1.0
+
+
+class Fit(Rows):
+    """How a model is trained on independent examples.
+
+    Attributes:
+        pretrain: how hidden layers learn first, which need no targets; null is without.
+        examples: how many of the training examples, the first ones; null is all. Hidden layers
+            that are trained before learn from all.
+    """
+
+    pretrain: Pretrain | None = None
+    examples: PositiveInt | None = None
 
 
 def examples(
