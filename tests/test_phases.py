@@ -120,9 +120,7 @@ def test_outputs_that_would_be_pretrained_as_well_are_refused():
     model = models.build("m", "autoencoder", autoencoder.Net.model_validate(net), spec)
     fit = {"length": "1 epoch", "batch_size": 8, "optimizer": {"name": "sgd"}}
     fit |= {"learning_rate": 0.1, "pretrain": PRETRAIN}
-    with pytest.raises(
-        ModelmillError, match=r"m.fit.pretrain: the model has no dense layers"
-    ):
+    with pytest.raises(ModelmillError, match=r"m.fit.pretrain: the model has no dense layers"):
         phases("m", model, reconstruction, validate(reconstruction.Fit, fit, "fit"))
 
 
