@@ -57,8 +57,8 @@ def main() -> None:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    before = _locked()
     try:
+        before = _locked()
         repo = Repo(_wait_for_lock=True)
         found = plan(repo, arguments.targets)
     except DvcException as error:
@@ -113,13 +113,21 @@ class Pool:
 
     def run(self) -> None:
         """Runs all; what awaits a stage that failed is left out."""
+        from dvc.exceptions import DvcException
+
         order, waiting = list(self.plan), TopologicalSorter(self.plan)
         waiting.prepare()
         running: dict[Future[bool], Stage] = {}
         while True:
             while ready := waiting.get_ready():
                 for stage in sorted(ready, key=order.index):
-                    if self._changed(stage):
+                    try:
+                        changed = self._changed(stage)
+                    except DvcException as error:
+                        tqdm.write(f"{stage.addressing}: {' '.join(str(error).split())}")
+                        self.failed.append(stage.addressing)
+                        continue
+                    if changed:
                         self.begun = True
                         running[self._threads.submit(self._reproduce, stage.addressing)] = stage
                     else:
@@ -212,7 +220,7 @@ def _locked() -> list[str]:
     """The stages in dvc.lock."""
     from dvc.utils.serialize import load_yaml
 
-    return list(load_yaml(LOCK)["stages"]) if LOCK.exists() else []
+    return list((load_yaml(LOCK) or {}).get("stages", {})) if LOCK.exists() else []
 
 
 def _sort_lock(order: list[str]) -> None:

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from modelmill import repository, web
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 from modelmill.params import load
 from modelmill.schema import choose
 from modelmill.trained import artifacts
@@ -29,7 +29,8 @@ def main() -> None:
     if not Path("data/models", name).exists():
         choose(load().models, name, "models")
     listener = web.listen(arguments.port)
-    task = artifacts.read_card(Path("data/models", name)).settings["task"]
+    card = artifacts.read_card(Path("data/models", name))
+    task = card.settings["task"]
 
     from modelmill.tracking import registry, store
     from modelmill.trained import serving
@@ -39,7 +40,7 @@ def main() -> None:
     folder = str(repository.root())
     if store.tracking_uri() == store.database() and set(folder) & set("%?#"):
         raise ModelmillError(f"MLflow loads no model from a folder with %, ? or # in it: {folder}")
-    store.connect()
+    client = store.connect()
     import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc import scoring_server
@@ -47,12 +48,19 @@ def main() -> None:
 
     mlflow.set_tracking_uri(store.tracking_uri())
     try:
+        version = client.get_model_version_by_alias(name, registry.CURRENT)
+        tags = client.get_run(version.run_id or "").data.tags
         model = mlflow.pyfunc.load_model(f"models:/{name}@{registry.CURRENT}")
     except MlflowException as error:
         raise ModelmillError(
             f"MLflow gives no current version of {name}, which `make sync` completes: "
-            f"{store.without_credentials(str(error).splitlines()[0])}"
+            f"{without_credentials(str(error).splitlines()[0])}"
         ) from None
+    if tags.get("fingerprint") != card.fingerprint:
+        raise ModelmillError(
+            f"MLflow's current version of {name} is not the one in data/models: "
+            f"run `modelmill sync {name}` (models of the profile smoke are not served)"
+        )
     app = scoring_server.init(model)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
     web.serve(app, listener, f"{name}: http://{web.HOST}:{arguments.port}/invocations")

@@ -1,6 +1,7 @@
 """Searches the hyperparameters that a file of conf/sweep/ says."""
 
 import argparse
+import shlex
 from difflib import unified_diff
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from modelmill import repository
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
+from modelmill.params import Params, load
 from modelmill.plain_yaml import read_yaml, yaml_data
 from modelmill.sweeps import settings
 from pipelines.compose import PARAMS, compose, made_by
@@ -40,7 +42,7 @@ def main() -> None:
     model = Path("conf/model", f"{sweep.model}.yaml")
     if arguments.write:
         _require_own(sweep, model)
-    data = processed.load(Path("data/processed", params.models[sweep.model].dataset))
+    data = _data(sweep, params)
 
     from modelmill.sweeps import state, study, table
 
@@ -77,6 +79,18 @@ def main() -> None:
             _promote(name, sweep, base, table.values(best, sweep), comment)
         if arguments.write and best:
             _write(model, sweep, table.values(best, sweep))
+
+
+def _data(sweep: settings.Sweep, params: Params) -> processed.Processed:
+    """The prepared data, which must be those that the sweep's own settings ask for."""
+    name = params.models[sweep.model].dataset
+    if load().datasets.get(name) != params.datasets[name]:
+        given = shlex.join(["modelmill", "compose", *sweep.overrides])
+        raise ModelmillError(
+            f"data/processed/{name} is prepared as params.yaml says, and the sweep's `overrides` "
+            f"ask for other data: run `{given}` and `dvc repro preprocess@{name}`"
+        )
+    return processed.load(Path("data/processed", name))
 
 
 def _require_own(sweep: settings.Sweep, path: Path) -> None:

@@ -6,10 +6,10 @@ Results that came from DVC's cache or by `dvc pull`, or those of a lost database
 import argparse
 from pathlib import Path
 
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 from modelmill.params import load
 from modelmill.schema import choose
-from modelmill.trained.artifacts import CARD
+from modelmill.trained.artifacts import CARD, read_card
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,17 +31,18 @@ def main() -> None:
     recording.settle()
     from mlflow.exceptions import MlflowException
 
-    profile, log_model = params.profile, params.log_models
     damaged = []
     for name, entry in entries.items():
         about, reference = entry.about, entry.reference
         try:
             experiments.describe(client, Experiment.of(params, entry.dataset))
+            card = read_card(Path("data/models", name))
+            profile = params.profile if card.settings == params.training(name) else None
             added = runs.record(
-                client, Path(), name, profile, about, reference, log_model, register=True
+                client, Path(), name, profile, about, reference, params.log_models, register=True
             )
         except MlflowException as error:
-            problem = store.without_credentials(str(error).splitlines()[0])
+            problem = without_credentials(str(error).splitlines()[0])
             raise ModelmillError(f"MLflow, recording {name}: {problem}; try again later") from None
         except ModelmillError as error:  # which says what makes its files anew
             damaged.append(str(error))

@@ -99,10 +99,14 @@ def test_the_pipelines_own_run_is_taken_over_whatever_mlflow_does(house, monkeyp
 
     monkeypatch.setattr(replication, "make", noted)
     monkeypatch.setattr(store, "connect", refuses)
+    published = house.path / "docs/results/folds.json"
+    published.parent.mkdir(parents=True)
+    write_json(published, {"models": {MODEL: {"profile": "full"}}})
     house.call("replicate", MODEL, "--over", FOLDS)
+    assert read_json(published) == {"models": {MODEL: {"profile": "full"}}}
     assert "MLflow: ModelmillError: no answer; the same command" in capsys.readouterr().err
     assert made == [2]
-    found = written(house, "folds.json")
+    found = read_json(house.path / "data/replicates" / MODEL / "folds.json")["models"][MODEL]
     assert found["over"] == FOLDS.partition("=")[0]
     assert found["values"]["1"] == metrics(house)["rmse"] != found["values"]["2"]
     assert not (house.path / "docs/results/seeds.json").exists()
@@ -171,6 +175,7 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     )
     clone.edit(f"conf/model/{model}.yaml", "smoke: 20 steps", "smoke: 6000 steps")
     clone.edit(f"conf/model/{model}.yaml", "fit:", "fit:\n  validate_every: 100 epochs")
+    (clone.path / "docs/results/seeds.json").unlink()  # which stays as it is but for full
     clone.compose("profile=smoke")
 
     def kept():

@@ -24,6 +24,15 @@ def test_what_is_left_is_what_dvc_leaves_to_the_byte(seed, tmp_path):
     assert [line.split(":")[0] for line in clone.run(*COMMAND).splitlines()] == ["params"]
 
 
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n", ""])
+def test_a_damaged_lock_file_is_one_line_or_none(seed, tmp_path, content):
+    clone = seed.copied(tmp_path / "clone")
+    (clone.path / "dvc.lock").write_text(content, encoding="utf-8")
+    printed = clone.run(*COMMAND, "params", code=2)
+    assert "Traceback" not in printed
+    assert "dvc.lock" in printed.splitlines()[-1]
+
+
 @pytest.mark.long
 def test_a_stage_that_fails_is_named_last_and_the_others_end(seed, tmp_path):
     clone = seed.copied(tmp_path / "clone")

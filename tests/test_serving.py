@@ -72,6 +72,19 @@ def test_a_model_is_logged_with_no_other_data_than_its_own(house):
         runs.record(store.connect(), house, "m", "quick", "A toy", REFERENCE, True, True)
 
 
+def test_another_model_than_the_one_on_disk_is_not_served(house, monkeypatch):
+    from pipelines import serve
+
+    runs.record(store.connect(), house, "m", "quick", "A toy", REFERENCE, True, True)
+    path = house / "data/models/m" / artifacts.CARD
+    card = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, card | {"fingerprint": "e" * 32})
+    monkeypatch.setattr(sys, "argv", ["serve", "m"])
+    monkeypatch.setattr(serve.web, "listen", lambda port: None)
+    with pytest.raises(ModelmillError, match="not the one in data/models: run `modelmill sync m`"):
+        serve.main()
+
+
 @pytest.fixture
 def address(house):
     """Where the logged model is served."""

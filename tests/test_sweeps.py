@@ -26,6 +26,7 @@ mode: min
 FAILING = """
 sampler: grid
 trials: null
+stopping: {name: median, grace: 1, trials: 10}
 space:
   models.mnist_mlp.fit.learning_rate: {choice: [3.0e+38, 0.06, 0.5]}
   models.mnist_mlp.net.hidden_units: {choice: [[8], [100000000000]]}
@@ -239,6 +240,14 @@ def clone(seed, tmp_path_factory):
     clone.keep("model", ["mnist_mlp"])
     clone.compose("profile=smoke")
     return clone
+
+
+def test_a_sweep_wants_the_data_that_its_own_settings_ask_for(clone):
+    text = HEADER.format(length="2 epochs").replace("profile=smoke, ", "") + LONG
+    (clone.conf / "other.yaml").write_text(text, encoding="utf-8")
+    said = clone.sweep("other", code=2)
+    assert "data/processed/mnist is prepared as params.yaml says" in said
+    assert "and `dvc repro preprocess@mnist`" in said
 
 
 @pytest.mark.long

@@ -254,6 +254,23 @@ def test_the_note_says_what_a_run_is_held_against_and_how_to_have_it_again(house
     assert f"/runs/{run.info.run_id}/artifacts/figures" in note
 
 
+def test_of_a_training_under_settings_that_are_gone_no_commands_are_said(house):
+    write_files(house)
+    client = store.connect()
+    runs.record(client, house, "toy", None, "A toy", REFERENCE, False, True)
+    (run,) = found(client)
+    assert "profile" not in run.data.tags
+    assert "dvc repro" not in run.data.tags[runs.NOTE]
+
+
+def test_a_deleted_experiment_is_named_with_what_brings_it_back(house):
+    client = store.connect()
+    number = store.experiment(client, "points")
+    client.delete_experiment(number)
+    with pytest.raises(ModelmillError, match=f"restore --experiment-id {number}` brings it back"):
+        store.experiment(client, "points")
+
+
 def test_a_note_of_an_experiment_says_how_to_apply_it(house):
     train()
     (run,) = found(store.connect())
@@ -469,6 +486,7 @@ def test_sync_says_in_one_line_what_failed(house, monkeypatch):
 
     (house / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setattr(sys, "argv", ["sync", "mnist_softmax"])
+    monkeypatch.setattr(sync, "read_card", lambda folder: CARD)
     monkeypatch.setattr(runs, "record", fail)
     with pytest.raises(ModelmillError, match="recording mnist_softmax: 500 of http://server/; try"):
         sync.main()

@@ -102,9 +102,20 @@ def _scheduler(sweep: Sweep) -> TrialScheduler:
             grace_period=stopping.grace,
             reduction_factor=stopping.factor,
         )
-    return MedianStoppingRule(
-        LAP, grace_period=stopping.grace, min_samples_required=stopping.trials
+    return Median(
+        LAP,
+        grace_period=stopping.grace,
+        min_samples_required=stopping.trials,
+        min_time_slice=sys.maxsize,  # a trial that is paused would begin again
     )
+
+
+class Median(MedianStoppingRule):
+    """Is not told of trials that failed: it looks for the lap of each."""
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        if LAP in result:
+            super().on_trial_complete(tune_controller, trial, result)
 
 
 class Bar(tune.Callback):

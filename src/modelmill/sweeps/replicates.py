@@ -101,7 +101,8 @@ class Replicate:
             raise ModelmillError(
                 f"{self}: {metric} {kept.metrics.get(metric)} in {self.path} and "
                 f"{own.metrics.get(metric)} in data/metrics/{self.name}.json, of the same "
-                f"settings, data and code: run `rm {self.path}` to go on with the pipeline's"
+                "settings, data and code of training: if what evaluates has changed, the other "
+                f"replicates are of before as well: run `rm -r {self.path.parent}`"
             )
         return own
 

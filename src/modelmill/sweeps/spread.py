@@ -35,7 +35,8 @@ def publish(made: Made) -> Path:
     """Writes what the replicates of a model say together, and records them in MLflow.
 
     Returns:
-        The file in docs/results, in which those of other models stay as they are.
+        The file in docs/results, in which those of other models stay as they are; one in
+        data/replicates where what is published there is of the profile full, and this is not.
     """
     first, _ = made[0]
     path = seeds.PATH.with_name(f"{first.kind}s.json")
@@ -43,6 +44,9 @@ def publish(made: Made) -> Path:
     if path.exists():
         with undamaged(path, f"git checkout {path}"):
             known = read_json(path)["models"]
+    published = known.get(first.name, {}).get("profile")
+    if published == "full" and first.params.profile != "full":
+        path, known = FOLDER / first.name / path.name, {}
     bands = _bands(made)
     origin = {"machine": table.machine(), "commit": repository.commit()}
     content = {**_summary(made), **origin, "bands": {name: _points(bands[name]) for name in bands}}

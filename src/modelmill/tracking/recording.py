@@ -63,7 +63,10 @@ def settle() -> None:
                 "MLflow is slow: a stage that has ended is still being recorded; try again later"
             ) from None
         if problem:
-            raise ModelmillError(f"MLflow: {problem}; try again later")
+            raise ModelmillError(
+                f"MLflow: {problem}; try again later, or run `rm {path}`: then all is recorded "
+                "from data/"
+            )
         path.unlink(missing_ok=True)
     if not any(map(_is_alive, map(_writer, runs.recordings().glob(f"*/*{EVENTS}")))):
         runs.close_left(_client())

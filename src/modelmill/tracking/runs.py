@@ -44,7 +44,7 @@ def begin(
     client: "MlflowClient",
     card: Card,
     meta: Mapping[str, Any] | None,
-    profile: str,
+    profile: str | None,
     about: str,
     origin: Mapping[str, str],
     recording: str,
@@ -53,6 +53,7 @@ def begin(
 
     Args:
         meta: of the data set, None if it is not at hand.
+        profile: under which it was trained, None if that is not known any more.
         recording: what identifies this attempt, unless there is one that was broken off.
 
     Returns:
@@ -75,12 +76,12 @@ def begin(
 
 
 def _create(
-    client: "MlflowClient", card: Card, profile: str, about: str, origin: Mapping[str, str]
+    client: "MlflowClient", card: Card, profile: str | None, about: str, origin: Mapping[str, str]
 ) -> str:
     name, dataset = card.settings["model"], card.settings["dataset"]
     tags = {
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
-        "profile": profile,
+        **({"profile": profile} if profile else {}),
         "fingerprint": card.fingerprint,
         **origin,
     }
@@ -183,7 +184,7 @@ def record(
     client: "MlflowClient",
     root: Path,
     name: str,
-    profile: str,
+    profile: str | None,
     about: str,
     reference: Reference,
     log_model: bool,
@@ -196,6 +197,7 @@ def record(
 
     Args:
         root: the folder that has data/.
+        profile: see `begin`.
         reference: what the run's description says its results are held against.
         log_model: whether an evaluated model that takes examples is logged as well, for
             ``mlflow models serve``.

@@ -123,6 +123,11 @@ def experiment(client: "MlflowClient", name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     if found := client.get_experiment_by_name(name):
+        if found.lifecycle_stage == "deleted":
+            raise ModelmillError(
+                f"its experiment '{name}' was deleted: `mlflow experiments restore --experiment-id "
+                f"{found.experiment_id}` brings it back, `mlflow gc` makes room for a new one"
+            )
         return found.experiment_id
     path = _database(tracking_uri())
     location = _artifacts(path, name) if path else None

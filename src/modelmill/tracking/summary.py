@@ -87,12 +87,14 @@ def note(
             f"Goal: {tags['evaluated_on']} {reference.metric.replace('_', ' ')} {goal}. "
             f"Published: {html.escape(published, quote=False)}. [Figures]({figures})",
         ]
-    again = [f"modelmill compose profile={tags['profile']}", f"dvc repro evaluate@{name}"]
+    again = []
     if experiment := tags.get("dvc_experiment"):
         again = [f"dvc exp apply {experiment}"]
-    elif commit := tags.get("git"):
-        again = [f"git checkout {commit}", *again]
-    parts += ["To have it again:", "\n".join(["```", *again, "```"])]
+    elif profile := tags.get("profile"):
+        again = [f"git checkout {tags['git']}"] if "git" in tags else []
+        again += [f"modelmill compose profile={profile}", f"dvc repro evaluate@{name}"]
+    if again:
+        parts += ["To have it again:", "\n".join(["```", *again, "```"])]
     if tags.get("git_dirty") == "true":
         parts += ["The code or conf/ had changes that were not committed."]
     return "\n\n".join(parts)
