@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 from test_fuzz import PROMISE, damaged, read
@@ -278,6 +278,7 @@ def test_any_damage_is_answered_in_one_line(house, everything, data):
 
 @pytest.mark.fault("a damaged sweep.json", PROMISE)
 @given(damaged(b'{"sweep.seed": "1", "code": "f"}'))
+@example(b'{"A%s\\nx": "1"}' % (b"x" * 5000))
 def test_a_damaged_sweep_is_answered_in_one_line(everything, content):
     from modelmill.sweeps import settings
 

@@ -17,6 +17,7 @@ from modelmill.trained import artifacts
 
 IDENTITY = "sweep.json"
 MANY = 8  # keys that differ: more are counted
+LONGEST = 80  # characters shown of a key, which a damaged file may have made
 MAY_CHANGE = {"about", "minutes", "resources", "trials"}  # without making other trials
 
 
@@ -62,9 +63,10 @@ def prepare(
     with undamaged(path, again):
         before = validate(_Identity, {"values": read_json(path)}, "", str(path)).values
     if changed := sorted(key for key in {**before, **now} if before.get(key) != now.get(key)):
+        shown = ", ".join(" ".join(key.split())[:LONGEST] for key in changed[:MANY])
         more = f" and {len(changed) - MANY} more" * (len(changed) > MANY)
         raise ModelmillError(
-            f"{folder} was begun with other values of {', '.join(changed[:MANY])}{more}: "
+            f"{folder} was begun with other values of {shown}{more}: "
             f"take them back, or begin again with `{again}`"
         )
 
