@@ -58,9 +58,9 @@ def main() -> None:
     from dvc.repo import Repo
 
     try:
-        before = _locked()
         repo = Repo(_wait_for_lock=True)
         found = plan(repo, arguments.targets)
+        before = _locked()
     except DvcException as error:
         raise ModelmillError(" ".join(str(error).split())) from None
     pool = Pool(jobs, repo, found)
