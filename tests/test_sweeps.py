@@ -45,6 +45,35 @@ def stop(*arguments, **more):
 engine.Bar.on_trial_complete = stop
 run(sweep.main)
 """
+# In trial.py: the first worker asked to take a second trial dies, and some trials cannot run.
+DYING = """
+
+import os
+from functools import wraps
+from ray.tune.trainable import FunctionTrainable
+
+takes_another, trains = FunctionTrainable.reset_config, train
+
+def die_once(self, config):
+    if not Path({marker!r}).exists():
+        Path({marker!r}).touch()
+        os.kill(os.getpid(), 9)
+    return takes_another(self, config)
+
+FunctionTrainable.reset_config = die_once
+
+@wraps(trains)
+def train(values, **more):
+    if 10 in values["models.mnist_mlp.net.hidden_units"]:
+        raise OSError("no space left")
+    trains(values, **more)
+"""
+UNITS = """
+sampler: grid
+trials: null
+space:
+  models.mnist_mlp.net.hidden_units: {choice: [[7], [8], [9], [10]]}
+"""
 LONG = """
 sampler: tpe
 trials: 5
@@ -320,6 +349,24 @@ def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
     assert len(runs) - len(children) == 1
     assert sum(run["status"] == "FINISHED" for run in children) == 5
     assert "RUNNING" not in {run["status"] for run in runs}
+
+
+@pytest.mark.long
+@pytest.mark.fault("a sweep's worker dies between two trials", "the trial is run by another")
+def test_a_worker_that_dies_between_trials_costs_none_and_errors_are_named(clone, tmp_path):
+    clone.declare("dying", UNITS, "2 epochs")
+    trial = clone.path / "src/modelmill/sweeps/trial.py"
+    died = tmp_path / "died"
+    with trial.open("a", encoding="utf-8") as file:
+        file.write(DYING.format(marker=str(died)))
+    printed = clone.sweep("dying")
+    assert died.exists()
+    clone.git("checkout", "-q", str(trial))
+    trials = clone.trials("dying")
+    assert sorted(trials.status) == ["failed", "finished", "finished", "finished"], printed
+    assert "failed: OSError: no space left" in printed
+    runs = [run for run in clone.runs() if run["tags"].get("sweep") == "dying"]
+    assert sorted(run["status"] for run in runs) == ["FAILED", *["FINISHED"] * 4]
 
 
 @pytest.mark.long

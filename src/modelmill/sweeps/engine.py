@@ -49,7 +49,7 @@ def run(
     """
     take_up(study)
     done = len(judged(study))
-    search = Search(study, storage(folder), sweep)
+    search = Search(study, storage(folder), sweep, missing)
     recorder = Recorder(name, sweep, params, study, search)
     resources = sweep.resources
     limits: dict[str, float] = {"cpu": resources.cpus, "gpu": resources.gpus}
@@ -71,7 +71,7 @@ def run(
                     mode=sweep.mode,
                     search_alg=search,
                     scheduler=_scheduler(sweep),
-                    num_samples=missing,
+                    num_samples=-1,  # as many as the search has
                     time_budget_s=sweep.minutes and sweep.minutes * 60,
                     reuse_actors=True,
                     trial_dirname_creator=lambda trial: trial.trial_id,
@@ -149,6 +149,10 @@ class Bar(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         error = trial.get_pickled_error()
+        if trial.num_failures <= RETRIES:
+            # A worker that died before it began the trial: Tune tells it twice, and gives up.
+            self._search.repeat(trial.trial_id)
+            return
         cause = error.cause if isinstance(error, RayTaskError) else error
         text = str(cause).strip().partition("\n")[0]
         self._search.fail(trial.trial_id, f"{type(cause).__name__}: {text}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
@@ -69,7 +69,8 @@ class Recorder(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
         ended = self._study.trials[self._search.number(trial.trial_id)]
-        self._later(self._end, ended)
+        if ended.state is TrialState.COMPLETE:  # else its worker was lost, and another repeats it
+            self._later(self._end, ended)
 
     on_trial_error = on_trial_complete
 

@@ -45,9 +45,13 @@ def open_study(storage: JournalStorage, name: str, sweep: Sweep) -> optuna.Study
 def take_up(study: optuna.Study) -> None:
     """Queues again what ran when the sweep was interrupted."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):
-        study.tell(trial.number, state=TrialState.FAIL)
-        if wanted := {**trial.system_attrs.get("fixed_params", {}), **trial.params}:
-            study.enqueue_trial(wanted)
+        _requeue(study, trial)
+
+
+def _requeue(study: optuna.Study, trial: FrozenTrial) -> None:
+    study.tell(trial.number, state=TrialState.FAIL)
+    if wanted := {**trial.system_attrs.get("fixed_params", {}), **trial.params}:
+        study.enqueue_trial(wanted)
 
 
 def judged(study: optuna.Study) -> list[FrozenTrial]:
@@ -65,9 +69,14 @@ def succeeded(trial: FrozenTrial) -> bool:
 
 
 class Search(OptunaSearch):
-    """Ray Tune's search by Optuna, which notes in the study how each trial ended."""
+    """Ray Tune's search by Optuna, which notes in the study how each trial ended.
 
-    def __init__(self, study: optuna.Study, storage: JournalStorage, sweep: Sweep) -> None:
+    It is over when `missing` trials are; Tune, which counts those begun, is told of no number.
+    """
+
+    def __init__(
+        self, study: optuna.Study, storage: JournalStorage, sweep: Sweep, missing: int
+    ) -> None:
         # A sampler begun anew with the same seed would begin with the same values.
         seed = sweep.seed + len(study.trials)
         sampler = (
@@ -83,7 +92,14 @@ class Search(OptunaSearch):
             study_name=study.study_name,
             storage=storage,
         )
-        self._worst = worst(sweep)
+        self._study, self._worst, self._missing = study, worst(sweep), missing
+
+    def suggest(self, trial_id: str) -> Any:
+        """The values of the next trial, None to wait for what runs, or that there is no more."""
+        running = len(self._ot_trials) - len(self._completed_trials)
+        if running < self._missing:
+            return super().suggest(trial_id)
+        return None if running else self.FINISHED
 
     def number(self, trial_id: str) -> int:
         """Of Tune's trial, its number in the study."""
@@ -104,6 +120,11 @@ class Search(OptunaSearch):
                 attributes[STATUS] = STOPPED
             self._end(trial_id, result[self.metric], attributes)
 
+    def repeat(self, trial_id: str) -> None:
+        """Queues the values of a trial again, which was lost with its worker."""
+        self._completed_trials.add(trial_id)
+        _requeue(self._study, self._study.trials[self.number(trial_id)])
+
     def fail(self, trial_id: str, reason: str) -> None:
         """Notes that the trial could not be run to its end."""
         self._end(trial_id, self._worst, {STATUS: FAILED, REASON: reason})
@@ -112,3 +133,4 @@ class Search(OptunaSearch):
         for key, each in attributes.items():
             self._ot_trials[trial_id].set_user_attr(key, each)
         super().on_trial_complete(trial_id, {self.metric: value})
+        self._missing -= 1
