@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from modelmill import repository, web
-from modelmill.errors import ModelmillError, without_credentials
+from modelmill.errors import ModelmillError, in_one_line
 from modelmill.params import load
 from modelmill.schema import choose
 from modelmill.trained import artifacts
@@ -54,7 +54,7 @@ def main() -> None:
     except MlflowException as error:
         raise ModelmillError(
             f"MLflow gives no current version of {name}, which `make sync` completes: "
-            f"{without_credentials(str(error).splitlines()[0])}"
+            f"{in_one_line(error)}"
         ) from None
     if tags.get("fingerprint") != card.fingerprint:
         raise ModelmillError(

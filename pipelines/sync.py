@@ -6,7 +6,7 @@ Results that came from DVC's cache or by `dvc pull`, or those of a lost database
 import argparse
 from pathlib import Path
 
-from modelmill.errors import ModelmillError, without_credentials
+from modelmill.errors import ModelmillError, in_one_line
 from modelmill.params import load
 from modelmill.schema import choose
 from modelmill.trained.artifacts import CARD, read_card
@@ -42,8 +42,8 @@ def main() -> None:
                 client, Path(), name, profile, about, reference, params.log_models, register=True
             )
         except MlflowException as error:
-            problem = without_credentials(str(error).splitlines()[0])
-            raise ModelmillError(f"MLflow, recording {name}: {problem}; try again later") from None
+            shown = in_one_line(error)
+            raise ModelmillError(f"MLflow, recording {name}: {shown}; try again later") from None
         except ModelmillError as error:  # which says what makes its files anew
             damaged.append(str(error))
             continue

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from modelmill import web
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +40,7 @@ def main() -> None:
 
     if (uri := store.tracking_uri()).startswith("http"):
         raise ModelmillError(
-            f"runs are recorded by {store.without_credentials(uri)}: open that address instead"
+            f"runs are recorded by {without_credentials(uri)}: open that address instead"
         )
     os.environ |= SETTINGS | {STORE: uri}
     warnings.simplefilter("ignore")  # MLflow's, of what it is made of

@@ -7,6 +7,12 @@ class ModelmillError(Exception):
     """Something the user can put right; the message says what, where and how."""
 
 
+def in_one_line(error: BaseException) -> str:
+    """What `error` says first, without credentials; with its type, unless it is for people."""
+    kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
+    return without_credentials(f"{kind}{str(error).strip()}".partition("\n")[0])
+
+
 def without_credentials(text: str) -> str:
     """`text` without the ``user:password@`` of the addresses in it."""
     return re.sub(r"//[^/\s]*@", "//", text)

@@ -20,6 +20,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 from tqdm import tqdm
 
 from modelmill.datasets.processed import Processed
+from modelmill.errors import in_one_line
 from modelmill.params import Params
 from modelmill.sweeps import table
 from modelmill.sweeps.cluster import RETRIES, workers
@@ -148,14 +149,14 @@ class Bar(tune.Callback):
         self._bar.close()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        error = trial.get_pickled_error()
         if trial.num_failures <= RETRIES:
             # A worker that died before it began the trial: Tune tells it twice, and gives up.
             self._search.repeat(trial.trial_id)
             return
+        error = trial.get_pickled_error()
+        assert error  # kept of a trial that was begun
         cause = error.cause if isinstance(error, RayTaskError) else error
-        text = str(cause).strip().partition("\n")[0]
-        self._search.fail(trial.trial_id, f"{type(cause).__name__}: {text}")
+        self._search.fail(trial.trial_id, in_one_line(cause))
         self.on_trial_complete(iteration, trials, trial)
 
     def on_trial_complete(

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from modelmill.errors import without_credentials
+from modelmill.errors import in_one_line
 from modelmill.params import Params
 from modelmill.sweeps import table
 from modelmill.sweeps.settings import Sweep
@@ -91,9 +91,7 @@ class Recorder(Callback):
             action(*arguments)
         except Exception as error:  # whatever is wrong with tracking, the sweep goes on
             self._failed = True
-            problem = f"{type(error).__name__}: {error}".splitlines()[0]
-            shown = without_credentials(problem)
-            print(f"warning: MLflow: {shown}; the sweep goes on", file=sys.stderr)
+            print(f"warning: MLflow: {in_one_line(error)}; the sweep goes on", file=sys.stderr)
 
     def _open(self) -> None:
         self._client = store.connect()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill import params, repository, runtime
 from modelmill.datasets import processed
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, in_one_line
 from modelmill.evaluation import Job, evaluate
 from modelmill.sweeps.replicates import Record, Replicate
 from modelmill.sweeps.settings import with_values
@@ -112,8 +112,7 @@ def _keep(each: Replicate, task: "ray.ObjectRef[Record]") -> str:
         each.keep(record := ray.get(task))
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else error
-        kind = "" if isinstance(cause, ModelmillError) else f"{type(cause).__name__}: "
-        raise ModelmillError(f"{kind}{' '.join(str(cause).split()):.300}") from None
+        raise ModelmillError(in_one_line(cause)) from None
     reference = each.entry.reference
     return f"{reference.metric} {reference.of(record.metrics, each.name):.4g}"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelmill import repository
-from modelmill.errors import without_credentials
+from modelmill.errors import in_one_line
 from modelmill.files import read_json, undamaged, write_json
 from modelmill.reference import number
 from modelmill.report import charts, seeds, table
@@ -55,8 +55,8 @@ def publish(made: Made) -> Path:
     try:
         _record(made, content)
     except Exception as error:  # the files are the truth, whatever is wrong with tracking
-        problem = without_credentials(f"{type(error).__name__}: {error}".splitlines()[0])
-        print(f"warning: MLflow: {problem}; the same command records it later", file=sys.stderr)
+        shown = in_one_line(error)
+        print(f"warning: MLflow: {shown}; the same command records it later", file=sys.stderr)
     return path
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelmill import repository
-from modelmill.errors import ModelmillError, without_credentials
+from modelmill.errors import ModelmillError, in_one_line, without_credentials
 from modelmill.files import write_text
 from modelmill.reference import Reference
 from modelmill.tracking import experiments, runs, store
@@ -138,8 +138,7 @@ class Recording:
                 self._unwatch()
                 if self._run_id:
                     self._client.set_terminated(self._run_id, "FAILED")
-            kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
-            return without_credentials(f"{kind}{error}".splitlines()[0])
+            return in_one_line(error)
         return ""
 
     def _open(

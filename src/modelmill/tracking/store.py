@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelmill import repository
-from modelmill.errors import ModelmillError, without_credentials
+from modelmill.errors import ModelmillError, in_one_line, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,8 +113,8 @@ def connect() -> "MlflowClient":
         problem = f"{lock}: another process has had it for {LOCK_SECONDS:.0f} s; try again later"
         raise ModelmillError(problem) from None
     except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
-        problem = f"{tracking_uri()}: {str(error).splitlines()[0]}"
-        raise ModelmillError(without_credentials(problem)) from None
+        shown = without_credentials(tracking_uri())
+        raise ModelmillError(f"{shown}: {in_one_line(error)}") from None
     return client
 
 
