@@ -132,6 +132,12 @@ def run(folder: Path | None, entry, spec, data, on_lap=lambda row: None):
     return weights, training.history, training.snapshots.tobytes(), training.kept
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tensorflow):
+    """What `train` gives, in calls of as many steps as it likes."""
+    return train(None)
+
+
 @pytest.fixture
 def step_by_step(monkeypatch):
     """Calls of one step, each followed by a checkpoint."""
@@ -180,8 +186,8 @@ def test_killed_again_and_again_a_training_ends_as_if_never_stopped(tmp_path, mo
 
 
 @pytest.mark.fault("Ctrl-C, SIGTERM", "the step is ended and saved; the same bytes as without")
-@pytest.mark.usefixtures("tensorflow", "step_by_step")
-def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
+@pytest.mark.usefixtures("step_by_step")
+def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys, undisturbed):
     def interrupt(row):
         if row["step"] == 14:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -193,16 +199,16 @@ def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys):
     resumed = train(tmp_path / "m", lambda row: seen.append(row["step"]))
     assert "goes on from step 14" in capsys.readouterr().err
     assert seen[:3] == [7, 14, 21]
-    assert resumed == train(None)
+    assert resumed == undisturbed
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 @pytest.mark.fault("a checkpoint at the end of a lap", "the next run ends with the same bytes")
 @pytest.mark.parametrize("step", [7, 14, 15, 56], ids=["lap", "epoch's lap", "within", "last"])
 @pytest.mark.parametrize("terminal", [False, True], ids=["log", "terminal"])
-@pytest.mark.usefixtures("tensorflow", "step_by_step")
+@pytest.mark.usefixtures("step_by_step")
 def test_a_training_goes_on_from_wherever_it_was_stopped(
-    tmp_path, step, terminal, capsys, monkeypatch
+    tmp_path, step, terminal, capsys, monkeypatch, undisturbed
 ):
     from modelmill.training import progress
 
@@ -217,7 +223,7 @@ def test_a_training_goes_on_from_wherever_it_was_stopped(
         patch.setattr(f"{__name__}.Checkpoints", Stopping)
         with pytest.raises(KeyboardInterrupt, match=f"step {step} is saved"):
             train(tmp_path / "m")
-    assert train(tmp_path / "m") == train(None)
+    assert train(tmp_path / "m") == undisturbed
     assert f"goes on from step {step}" in capsys.readouterr().err
 
 

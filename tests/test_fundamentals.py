@@ -244,6 +244,7 @@ def stage(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.long
 def test_the_stage_writes_the_same_bytes_twice(stage, tmp_path):
     first = stage()
     folder = "data/figures/fundamentals"

@@ -145,6 +145,7 @@ def test_a_stage_killed_at_any_moment_leaves_nothing_half_written(clone, tries, 
         assert not list((clone.path / folder).parent.glob(f".{Path(folder).name}.*"))
 
 
+@pytest.mark.long
 @pytest.mark.fault("a stage cannot write its files", "one line; the old results stay")
 def test_a_stage_that_cannot_write_says_so_and_leaves_the_old_results(clone):
     before = results(clone)

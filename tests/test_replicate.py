@@ -84,6 +84,7 @@ def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, caps
         house.call("replicate", MODEL, "--seeds", "2")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("here")
 def test_the_pipelines_own_run_is_taken_over_whatever_mlflow_does(house, monkeypatch, capsys):
     house.call("train", MODEL)

@@ -9,6 +9,7 @@ import pytest
 COMMAND = ("modelmill", "repro", "--jobs", "2")
 
 
+@pytest.mark.long
 def test_what_is_left_is_what_dvc_leaves_to_the_byte(seed, tmp_path):
     clone = seed.copied(tmp_path / "clone")
     expected = (clone.path / "dvc.lock").read_bytes()

@@ -359,9 +359,11 @@ def test_a_worker_that_dies_between_trials_costs_none_and_errors_are_named(clone
     died = tmp_path / "died"
     with trial.open("a", encoding="utf-8") as file:
         file.write(DYING.format(marker=str(died)))
-    printed = clone.sweep("dying")
+    try:
+        printed = clone.sweep("dying")
+    finally:
+        clone.git("checkout", "-q", str(trial))
     assert died.exists()
-    clone.git("checkout", "-q", str(trial))
     trials = clone.trials("dying")
     assert sorted(trials.status) == ["failed", "finished", "finished", "finished"], printed
     assert "failed: OSError: no space left" in printed

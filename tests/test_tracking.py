@@ -446,6 +446,7 @@ class Failing:
         return call
 
 
+@pytest.mark.long
 @pytest.mark.fault("a server that fails from any call on, twice", "`sync` completes the one run")
 def test_whichever_call_is_the_first_to_fail_nothing_is_lost_or_doubled(house, monkeypatch, capfd):
     from mlflow.exceptions import MlflowException
@@ -546,6 +547,7 @@ def statuses_of(card):
     return sorted(run.info.status for run in those)
 
 
+@pytest.mark.long
 @pytest.mark.fault(
     "SIGKILL of the recording process, of the stage, of both, at any event",
     "one run, finished or killed; none is left running",
@@ -753,6 +755,7 @@ def test_a_stage_that_is_killed_leaves_a_run_that_says_so(place):
     assert run.data.metrics["loss"] == 2.0
 
 
+@pytest.mark.long
 @pytest.mark.fault("eight processes at once on a fresh database", "all record")
 def test_many_processes_may_open_a_fresh_database_at_once(place):
     (place / "mlflow.db").unlink()

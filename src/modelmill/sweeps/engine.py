@@ -13,7 +13,7 @@ os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the new one has much to say even when 
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 
 import optuna
-from ray import tune
+from ray import cloudpickle, tune
 from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
@@ -153,8 +153,8 @@ class Bar(tune.Callback):
             # A worker that died before it began the trial: Tune tells it twice, and gives up.
             self._search.repeat(trial.trial_id)
             return
-        error = trial.get_pickled_error()
-        assert error  # kept of a trial that was begun
+        assert trial.pickled_error_file  # Ray knows no other errors of a worker
+        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
         cause = error.cause if isinstance(error, RayTaskError) else error
         self._search.fail(trial.trial_id, in_one_line(cause))
         self.on_trial_complete(iteration, trials, trial)
