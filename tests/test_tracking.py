@@ -489,7 +489,8 @@ def test_sync_says_in_one_line_what_failed(house, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["sync", "mnist_softmax"])
     monkeypatch.setattr(sync, "read_card", lambda folder: CARD)
     monkeypatch.setattr(runs, "record", fail)
-    with pytest.raises(ModelmillError, match="Exception: 500 of http://server/; try"):
+    said = "recording mnist_softmax: MlflowException: 500 of http://server/; try"
+    with pytest.raises(ModelmillError, match=said):
         sync.main()
 
 

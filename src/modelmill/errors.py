@@ -10,7 +10,8 @@ class ModelmillError(Exception):
 def in_one_line(error: BaseException) -> str:
     """What `error` says first, without credentials; with its type, unless it is for people."""
     kind = "" if isinstance(error, ModelmillError) else f"{type(error).__name__}: "
-    return without_credentials(f"{kind}{str(error).strip()}".partition("\n")[0])
+    lines = f"{kind}{str(error).strip()}".splitlines()
+    return without_credentials(lines[0] if lines else "")
 
 
 def without_credentials(text: str) -> str:

@@ -112,7 +112,7 @@ def _keep(each: Replicate, task: "ray.ObjectRef[Record]") -> str:
         each.keep(record := ray.get(task))
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else error
-        raise ModelmillError(in_one_line(cause)) from None
+        raise ModelmillError(f"{in_one_line(cause):.300}") from None
     reference = each.entry.reference
     return f"{reference.metric} {reference.of(record.metrics, each.name):.4g}"
 
