@@ -1,12 +1,13 @@
 """Every model of conf/ learns for two steps on made-up data and is evaluated, in one process.
 
-Without ``--long`` one of each kind; for the time that takes, recurrent ones are made small.
+Without ``--long`` some of each kind that the pipeline's own tests do not train already; for the
+time that takes, recurrent ones are made small.
 """
 
 import json
 
 import pytest
-from clone import FILES, ROOT, Clone
+from clone import FILES, MODELS, ROOT, Clone
 from omegaconf import OmegaConf
 
 from modelmill import params
@@ -30,7 +31,7 @@ PICTURES = {
     "movielens_rbm_blend": "blend calibration curves errors neighbours",
     "movielens_rbm_top": "curves neighbours",
 }
-LONG = pytest.mark.long
+QUICK = PICTURES.keys() - {*MODELS, "mnist_autoencoder", "ptb_small"}
 SMALL = {"num_steps": 4, "units": 8, "embedding": 8, "validation": 100}
 
 
@@ -60,7 +61,7 @@ def house(tmp_path_factory):
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
-    "name", [name if name in PICTURES else pytest.param(name, marks=LONG) for name in NAMES]
+    "name", [pytest.param(name, marks=[pytest.mark.long][name in QUICK :]) for name in NAMES]
 )
 def test_a_model_learns_and_is_evaluated(house, name):
     house.call("train", name)

@@ -205,7 +205,10 @@ def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys, undisturbed):
 
 @pytest.mark.fault("a checkpoint at the end of a lap", "the next run ends with the same bytes")
 @pytest.mark.parametrize("step", [7, 14, 15, 56], ids=["lap", "epoch's lap", "within", "last"])
-@pytest.mark.parametrize("terminal", [False, True], ids=["log", "terminal"])
+@pytest.mark.parametrize(
+    "terminal",
+    [pytest.param(False, id="log"), pytest.param(True, id="terminal", marks=pytest.mark.long)],
+)
 @pytest.mark.usefixtures("step_by_step")
 def test_a_training_goes_on_from_wherever_it_was_stopped(
     tmp_path, step, terminal, capsys, monkeypatch, undisturbed

@@ -1,5 +1,6 @@
 """params.yaml is what conf/ composes to, by our command and by DVC's."""
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -16,13 +17,19 @@ from modelmill.plain_yaml import yaml_data
 from pipelines import compose
 
 
+@pytest.fixture(scope="module")
+def composed():
+    with contextlib.chdir(ROOT):
+        return compose.compose([])
+
+
 @pytest.fixture
-def house(tmp_path, monkeypatch):
+def house(tmp_path, monkeypatch, composed):
     """A folder with a copy of conf/ and params.yaml, and no experiment going on."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "params.yaml").write_text(composed, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    write(tmp_path, [])
     return tmp_path
 
 

@@ -100,7 +100,8 @@ def known_to_dvc(arguments, models):
         kind, name = target.split("@") if "@" in target else target.rsplit("/", 1)
         assert kind in ("train", "evaluate", "data/curves", "data/figures")
         assert name in models
-    overrides = getattr(given, "set_param", None) or []
+    if not (overrides := getattr(given, "set_param", None)):
+        return
     written = [f"+experiment={path.stem}_best" for path in (ROOT / "conf/sweep").glob("*.yaml")]
     compose(
         [re.sub(r"choice\((.*?),.*\)", r"\1", each) for each in overrides if each not in written]

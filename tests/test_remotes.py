@@ -34,7 +34,7 @@ def server():
     server.stop()
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
+@pytest.mark.parametrize("kind", ["folder", pytest.param("s3", marks=pytest.mark.long)])
 def test_another_clone_has_the_results_without_training(origin, server, tmp_path, kind):
     from dvc.repo import Repo
 

@@ -602,7 +602,9 @@ def test_sync_marks_a_run_that_nobody_records_any_more(place):
     assert completed_by_sync(place).info.run_id == run_id
 
 
-@pytest.mark.parametrize("name", ["moved", "a 100% copy, 'quoted'"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("moved", marks=pytest.mark.long), "a 100% copy, 'quoted'"]
+)
 def test_a_folder_that_is_copied_or_moved_keeps_its_artifacts_to_itself(house, monkeypatch, name):
     train()
     write_files(house)
