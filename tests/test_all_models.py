@@ -61,7 +61,7 @@ def house(tmp_path_factory):
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.long][name in QUICK :]) for name in NAMES]
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in NAMES]
 )
 def test_a_model_learns_and_is_evaluated(house, name):
     house.call("train", name)
