@@ -1,6 +1,6 @@
 """Every model of conf/ learns for two steps on made-up data and is evaluated, in one process.
 
-Without ``--long`` some of each kind that the pipeline's own tests do not train already; for the
+Without ``--long`` one of each kind that the pipeline's own tests do not train already; for the
 time that takes, recurrent ones are made small.
 """
 
