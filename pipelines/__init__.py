@@ -29,13 +29,14 @@ def run(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal need not know every sign
     try:
-        main()
+        _told(main)
     except ModelmillError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:  # of `modelmill results | head`, which has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drain()
     except OSError as error:  # a disk that is full, a folder that may not be written
+        _drain()
         named = error.filename and error.strerror
         said = f"{error.filename}: {error.strerror}" if named else " ".join(str(error).split())
         if "requested and" in said:  # by NumPy, which does not pass on why
@@ -54,3 +55,21 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt as stop:
         print(f"interrupted: {str(stop) or NOTHING_LEFT}", file=sys.stderr)
         sys.exit(130)
+
+
+def _told(main: Callable[[], None]) -> None:
+    """Runs a command until all that it printed is where it was to go."""
+    try:
+        main()
+    except SystemExit:  # after --help
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+
+
+def _drain() -> None:
+    """Empties standard output, so that what it does not take is no error again as Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

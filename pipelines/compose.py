@@ -134,6 +134,8 @@ def main() -> None:
         if arguments.stamp:
             write_text(arguments.stamp, "params.yaml is what conf/ composes to\n")
         return
+    if arguments.stamp:
+        parser().error("--stamp goes with --check")
     write(arguments.overrides)
 
 

@@ -59,9 +59,12 @@ def _values(arguments: argparse.Namespace, base: dict[str, Any]) -> tuple[str, l
         if arguments.seeds < 2:
             raise ModelmillError(f"--seeds {arguments.seeds}: two at least have a spread")
         first = parse(base).seed
+        last = {**base, "seed": first + arguments.seeds - 1}
+        parse(last, f"--seeds {arguments.seeds}")  # before there is a list of them
         return "seed", [*range(first, first + arguments.seeds)]
     key, _, text = arguments.over.partition("=")
-    values = [yaml_data(value) for value in text.split(",") if value.strip()]
+    given = [value for value in text.split(",") if value.strip()]
+    values = [yaml_data(value, f"--over {key}={value}") for value in given]
     if len(values) < 2 or len(set(map(str, values))) < len(values):
         raise ModelmillError(
             f"--over {arguments.over}: expected KEY=A,B,..., two values at least, none twice"

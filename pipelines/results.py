@@ -97,12 +97,13 @@ def draw_pretraining(models: Path, path: Path) -> None:
 
 
 def chosen(report: Mapping[str, Any], params: Params) -> str:
-    """The README's few rows; a model that has not been published yet is among them, as not run."""
+    """The README's few rows, of those that there are; one not published yet is there as not run."""
     from modelmill.report import table
 
     lines = ["| model | what it is | metric | ours | published |", "| --- " * 5 + "|"]
     for name in CHOSEN:
-        model = params.models[name]
+        if not (model := params.models.get(name)):
+            continue
         result = {
             **model.reference.model_dump(),
             "split": model.eval.split,

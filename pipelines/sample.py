@@ -43,7 +43,13 @@ def main() -> None:
     if entry.task not in MADE:
         raise ModelmillError(f"{name} is a model for {entry.task}: it makes nothing up")
     evaluation = part("evaluation", entry.task, f"models.{name}.task")
-    settings = entry.eval.sample.model_dump() | said
+    settings = entry.eval.sample.model_dump()
+    if others := sorted(set(said) - set(settings)):
+        raise ModelmillError(
+            f"{name} makes {'pictures' if MADE[entry.task] == '.png' else 'a text'}: "
+            f"--{others[0]} is not for that"
+        )
+    settings |= said
     options = validate(evaluation.Sample, settings, "", "command line")
     _check(name, output, MADE[entry.task])
 

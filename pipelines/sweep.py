@@ -6,7 +6,8 @@ from difflib import unified_diff
 from pathlib import Path
 
 from modelmill import repository
-from modelmill.datasets import processed
+from modelmill.datasets import prepared
+from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import write_text
 from modelmill.params import Params, load
@@ -81,7 +82,7 @@ def main() -> None:
             _write(model, sweep, table.values(best, sweep))
 
 
-def _data(sweep: settings.Sweep, params: Params) -> processed.Processed:
+def _data(sweep: settings.Sweep, params: Params) -> Processed:
     """The prepared data, which must be those that the sweep's own settings ask for."""
     name = params.models[sweep.model].dataset
     if load().datasets.get(name) != params.datasets[name]:
@@ -90,7 +91,7 @@ def _data(sweep: settings.Sweep, params: Params) -> processed.Processed:
             f"data/processed/{name} is prepared as params.yaml says, and the sweep's `overrides` "
             f"ask for other data: run `{given}` and `dvc repro preprocess@{name}`"
         )
-    return processed.load(Path("data/processed", name))
+    return prepared.load(name, params.datasets[name])
 
 
 def _require_own(sweep: settings.Sweep, path: Path) -> None:

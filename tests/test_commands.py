@@ -168,9 +168,9 @@ def test_a_sample_that_cannot_be_is_answered_in_one_line():
         "mnist_softmax": "mnist_softmax is a model for classification: it makes nothing up",
         "char_rnn --temperature 1e-40": "temperature: Input should be greater than or equal to 0.0",
         f"char_rnn --length {10**12}": "length: Input should be less than or equal to 100000",
-        "char_rnn --steps 5": "there is no key 'steps' here",
+        "char_rnn --steps 5": "char_rnn makes a text: --steps is not for that",
         "char_rnn --output text.png": "char_rnn writes a .txt in a folder there is",
-        "mnist_rbm --output x.png --length 5": "there is no key 'length' here",
+        "mnist_rbm --output x.png --length 5": "mnist_rbm makes pictures: --length is not for that",
         "mnist_rbm": "mnist_rbm draws pictures: say where with --output FILE.png",
         "mnist_rbm --output nowhere/x.png": "mnist_rbm writes a .png in a folder there is",
     }
@@ -224,3 +224,18 @@ def test_a_terminal_need_not_know_every_sign(encoding, tmp_path):
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
     assert (result.returncode, result.stderr) == (0, b"")
     assert b"? 0.9" in result.stdout  # for ≥
+
+
+@pytest.mark.parametrize("asked", ["keys", "--help"])
+def test_output_that_is_not_taken_is_no_traceback(asked):
+    known = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    started = partial(subprocess.Popen, ["modelmill", asked], cwd=ROOT, env=known, text=True)
+    with Path("/dev/full").open("w") as full:
+        onto_full_disk = started(stdout=full, stderr=subprocess.PIPE)
+    read, write = os.pipe()
+    os.close(read)
+    to_nobody = started(stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (to_nobody.communicate()[1], to_nobody.returncode) == ("", 0)
+    assert onto_full_disk.communicate()[1] == "error: [Errno 28] No space left on device\n"
+    assert onto_full_disk.returncode == 2

@@ -7,7 +7,8 @@ from clone import ROOT, Clone
 from conftest import until
 from test_commands import ask
 
-from modelmill import repository
+from modelmill import params, repository
+from modelmill.datasets.prepared import find, load
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, write_json
 from modelmill.plain_yaml import read_yaml
@@ -141,6 +142,24 @@ def test_a_seed_that_was_broken_off_goes_on_from_its_checkpoint(house, monkeypat
     assert not list((house.path / "data/checkpoints").rglob("*.checkpoint"))
 
 
+def test_data_that_were_prepared_otherwise_are_refused(house):
+    dataset = params.load(house.path / "params.yaml").datasets["movielens"]
+
+    def locked(**changes):
+        options = {**dataset.options.model_dump(), **changes}
+        stage = {"params": {"params.yaml": {"datasets.movielens.options": options}}}
+        write_json(house.path / "dvc.lock", {"stages": {"preprocess@movielens": stage}})
+
+    with house.here():
+        locked()
+        assert load("movielens", dataset).digest
+        for change in ({"fold": 2}, {"validation_fraction": 0.03}, {"unknown": 1}):
+            locked(**change)
+            assert find("movielens", dataset, house.path) is None
+            with pytest.raises(ModelmillError, match="run `dvc repro preprocess@movielens`"):
+                load("movielens", dataset)
+
+
 def test_what_cannot_be_replicated_is_named(prepared):
     def question(*given):
         return (prepared.path, "replicate", MODEL, *given)
@@ -153,6 +172,7 @@ def test_what_cannot_be_replicated_is_named(prepared):
         question("--over", "seed=1,1"): "two values at least, none twice",
         question("--over", "seed"): "expected KEY=A,B,...",
         question("--seeds", "1"): "two at least have a spread",
+        question("--seeds", "99999999999"): "--seeds 99999999999: seed: Input should be less than",
         (prepared.path, "replicate", "movielens", "--seeds", "2"): "did you mean 'movielens_mf'",
     }
     for (asked, said), answer in zip(questions.items(), ask(*questions), strict=True):

@@ -232,6 +232,14 @@ def test_the_graph_is_that_of_dvc_yaml(everything):
     assert kinds["evaluate"].needs == ["preprocess", "train"]
 
 
+def test_stages_that_a_person_added_are_in_the_graph(everything, tmp_path):
+    for each, count in (("[a, b, c]", "3 stages"), ("${seeds}", "")):
+        path = tmp_path / "dvc.yaml"
+        path.write_text(f"stages:\n  mine:\n    foreach: {each}\n    do: {{cmd: a}}\n")
+        ((kind,),) = stages.levels(path, everything)
+        assert kind.count == count
+
+
 def test_changes_are_those_of_the_models_metrics(everything):
     diff = {
         "data/metrics/mnist_mlp.json": {"accuracy": {"old": 0.5, "new": 0.75, "diff": 0.25}},

@@ -180,8 +180,8 @@ def test_a_models_file_is_written_as_it_was_but_for_the_values(path):
     assert changed.startswith(text[: text.index("about:")])
 
 
-def study_of(values):
-    """A study of trials that ended well, with these values."""
+def study_of(values, **attributes):
+    """A study of trials with these values, which ended well if `attributes` do not say else."""
     import optuna
 
     from modelmill.sweeps.study import STATUS
@@ -195,7 +195,7 @@ def study_of(values):
                 params={f"{FIT}.learning_rate": 0.1 + 0.01 * number},
                 distributions={f"{FIT}.learning_rate": rate},
                 value=value,
-                user_attrs={STATUS: FINISHED},
+                user_attrs={STATUS: FINISHED, **attributes},
             )
         )
     return study
@@ -217,6 +217,50 @@ def test_a_sweep_of_which_no_trial_has_ended_says_so():
     from modelmill.sweeps import table
 
     assert table.plain(study_of([]), sweep(), 5) == "no trial has ended yet"
+
+
+def test_a_sweep_of_which_every_trial_failed_says_why():
+    from modelmill.sweeps import table
+    from modelmill.sweeps.trial import FAILED, REASON, STATUS
+
+    study = study_of([9.0], **{STATUS: FAILED, REASON: "no space left"})
+    assert table.plain(study, sweep(), 5) == "trial 0 failed: no space left"
+
+
+@pytest.mark.fault(
+    "SIGKILL while a grid is queued", "`--resume` queues the points that are missing"
+)
+def test_a_grid_that_was_queued_in_part_is_completed(tmp_path):
+    from optuna.trial import TrialState
+
+    from modelmill.sweeps import study
+
+    space = {f"{FIT}.learning_rate": {"choice": [0.1, 0.2, 0.3]}}
+    of_grid = sweep(space=space, sampler="grid", trials=None)
+    known = study.open_study(study.storage(tmp_path), "grid", of_grid)
+    known.enqueue_trial(of_grid.grid()[0])
+    known.tell(known.ask().number, state=TrialState.FAIL)  # killed between that and queueing again
+    known.enqueue_trial(of_grid.grid()[1])
+    for _ in range(2):
+        known = study.open_study(study.storage(tmp_path), "grid", of_grid)
+        study.take_up(known, of_grid)
+        waiting = known.get_trials(states=[TrialState.WAITING])
+        rates = [trial.system_attrs["fixed_params"][f"{FIT}.learning_rate"] for trial in waiting]
+        assert sorted(rates) == [0.1, 0.2, 0.3]
+
+
+def test_what_a_sweep_writes_into_conf_does_not_make_it_another_sweep(base, tmp_path):
+    from types import SimpleNamespace
+
+    rate, units = f"{FIT}.learning_rate", f"{NET}.hidden_units.0"
+    searched = sweep(space={rate: {"uniform": [0.1, 0.2]}, units: {"integer": [1, 9]}})
+    for values in ({}, {rate: 0.15, units: 5}):
+        given = settings.check(searched, settings.with_values(base, values), "x.yaml")
+        state.prepare(tmp_path, "x", searched, given, SimpleNamespace(digest="d"), fresh=False)
+    changed = settings.with_values(base, {f"{FIT}.batch_size": 7})
+    given = settings.check(searched, changed, "x.yaml")
+    with pytest.raises(ModelmillError, match=r"other values of params\.fit\.batch_size:"):
+        state.prepare(tmp_path, "x", searched, given, SimpleNamespace(digest="d"), fresh=False)
 
 
 @pytest.mark.fault("two sweeps of one name at once", "the second refuses; the first is untouched")

@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from threading import enumerate as enumerate_threads
 
@@ -24,6 +25,7 @@ from filelock import FileLock
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
 from modelmill.models import Spec
+from modelmill.params import load
 from modelmill.reference import Reference
 from modelmill.tracking import experiments, recording, runs, store
 from modelmill.tracking import recorder as tracking
@@ -54,6 +56,7 @@ ROWS = [
     {"step": 2, "epoch": 1.0, "examples": 20, "loss": 1.0},
 ]
 REFERENCE = Reference(metric="loss", goal=0.5, published=None, source="ours")
+FULL = Path("/dev/full")
 DEAD = "http://127.0.0.1:9"
 
 
@@ -506,6 +509,20 @@ def test_artifacts_that_cannot_be_written_cost_one_line(house, capfd):
     completed_by_sync(house)
 
 
+@pytest.mark.fault("a full disk while a stage tells of itself", "the training goes on")
+def test_a_journal_that_cannot_be_written_costs_one_line(house, capfd):
+    write_files(house)
+    with tracking.Recorder(POINTS) as recorder:
+        recorder.start(CARD, META, "smoke", "A toy")
+        written = recorder._file
+        with suppress(OSError), FULL.open("w") as recorder._file:  # closing it fails, too
+            recorder.lap(None, ROWS[0])
+            recorder.end(seconds=3.5)
+        recorder._file = written
+    assert "No space left" in warned_once(capfd)
+    completed_by_sync(house)
+
+
 @pytest.mark.fault("a slow tracking server", "the training does not wait")
 def test_a_slow_server_does_not_slow_the_training(place, monkeypatch, capfd):
     monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)  # nobody reads
@@ -515,6 +532,21 @@ def test_a_slow_server_does_not_slow_the_training(place, monkeypatch, capfd):
         for _ in range(5000):  # far more than a pipe holds
             recorder.lap(None, ROWS[0])
     assert "no answer within 0 s" in warned_once(capfd)
+
+
+def test_a_sweep_that_mlflow_knows_no_more_is_recorded_anew(place):
+    from test_sweeps import study_of, sweep
+
+    from modelmill.sweeps import recorder
+
+    params, study = load(ROOT / "params.yaml"), study_of([0.5, 0.6])
+    study.set_user_attr(recorder.RUN, "0" * 32)
+    for _ in range(2):
+        recorder.Recorder("lost", sweep(), params, study, None).close(True, place / "none")
+        client = store.connect()
+        parent, *children = client.search_runs([store.experiment(client, "mnist")])[::-1]
+        assert (parent.info.run_id, len(children)) == (study.user_attrs[recorder.RUN], 2)
+        assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
 
 
 # --- deaths ----------------------------------------------------------------------------------
@@ -559,8 +591,6 @@ def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch,
     monkeypatch.setattr(recording, "FLUSH_SECONDS", 0.0)  # a call for each row
     monkeypatch.setattr(tracking, "PATIENCE", 0.0)
     monkeypatch.setattr(tracking.Recorder, "_ensure_recording", lambda _: None)
-    gone = subprocess.Popen(["true"])
-    gone.wait()
     died, calls = True, 0
     while died:
         card, died = dataclasses.replace(CARD, fingerprint=f"{calls:032x}"), False
@@ -568,8 +598,6 @@ def test_whoever_dies_when_no_run_is_left_running_or_doubled(place, monkeypatch,
         (journal,) = tracking._folder().glob("*.events")
         if dead != "recorder":
             *begun, _, _ = journal.read_text().splitlines(keepends=True)  # neither end nor close
-            journal.unlink()
-            journal = journal.with_name(f"{calls}-{gone.pid}.events")
             journal.write_text("".join(begun))
         for _ in range(2):  # the one that takes over dies at the same place
             monkeypatch.setattr(recording, "_client", partial(Dying, calls, after))

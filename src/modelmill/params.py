@@ -135,18 +135,8 @@ def parse(value: Any, origin: str = "params.yaml") -> Params:
 
 
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
-    where = f"{origin}: datasets.{name:.60}"
-    _check_name(where, name)
-    reader = part("datasets", entry.reader, f"{where}.reader")
-    typed: dict[str, Section] = {
-        "options": validate(reader.Options, entry.options, f"datasets.{name}.options", origin)
-    }
-    if entry.generate is not None:
-        if not hasattr(reader, "Generate"):
-            raise ModelmillError(f"{where}.generate: reader '{entry.reader}' makes nothing up")
-        key = f"datasets.{name}.generate"
-        typed["generate"] = validate(reader.Generate, entry.generate, key, origin)
-    return entry.model_copy(update=typed)
+    _check_name(f"{origin}: datasets.{name:.60}", name)
+    return entry.typed(name, origin)
 
 
 def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origin: str) -> Model:

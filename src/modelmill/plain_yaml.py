@@ -20,15 +20,18 @@ DEEPEST = 50  # lists and mappings within one another
 INTEGER = "tag:yaml.org,2002:int"
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, largest: int = LARGEST) -> Any:
     """The data of a YAML file.
+
+    Args:
+        largest: how many characters and values it may stand for.
 
     Raises:
         ModelmillError: the file is missing, not YAML, or too large.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            return yaml_data(file.read(LARGEST + 1), str(path))
+            return yaml_data(file.read(largest + 1), str(path), largest)
     except FileNotFoundError:
         raise ModelmillError(
             f"{path} is missing: run `modelmill compose` in the repository's root"
@@ -37,22 +40,22 @@ def read_yaml(path: Path) -> Any:
         raise ModelmillError(f"{path} is not UTF-8: {error}") from None
 
 
-def yaml_data(text: str, name: str = "YAML") -> Any:
+def yaml_data(text: str, name: str = "YAML", largest: int = LARGEST) -> Any:
     """Plain data from YAML 1.2, read as DVC and OmegaConf read it (1e-3 is a number).
 
     Raises:
-        ModelmillError: it is not YAML, or stands for more than `LARGEST` characters and values.
+        ModelmillError: it is not YAML, or stands for more than `largest` characters and values.
     """
     reader = YAML(typ="safe")
     reader.Constructor = _Constructor
     try:
-        if len(text) > LARGEST:
+        if len(text) > largest:
             raise _TooMuch
-        _require_bounded(YAML(typ="safe").parse(text))
+        _require_bounded(YAML(typ="safe").parse(text), largest)
         return reader.load(text)
     except _TooMuch:
         raise ModelmillError(
-            f"{name} is too large: more than {LARGEST:,} characters and values, "
+            f"{name} is too large: more than {largest:,} characters and values, "
             f"or {DEEPEST} levels, its aliases written out"
         ) from None
     except Exception as error:  # of impossible dates and the like it raises anything
@@ -65,7 +68,7 @@ class _TooMuch(Exception):
     """A text stands for more than is read."""
 
 
-def _require_bounded(events: Iterable[Any]) -> None:
+def _require_bounded(events: Iterable[Any], largest: int) -> None:
     """Raises _TooMuch, before it has come to the end, if the parts of a text are too many."""
     anchored: dict[str, tuple[int, int]] = {}  # the size and the depth of what has a name
     unfinished: list[tuple[str | None, int, int]] = [(None, 0, 0)]  # so of what is not closed yet
@@ -86,7 +89,7 @@ def _require_bounded(events: Iterable[Any]) -> None:
             anchored[anchor] = size, depth
         name, before, deepest = unfinished[-1]
         unfinished[-1] = name, before + size, max(deepest, depth + 1)
-        if before + size > LARGEST or len(unfinished) + depth > DEEPEST:
+        if before + size > largest or len(unfinished) + depth > DEEPEST:
             raise _TooMuch
 
 

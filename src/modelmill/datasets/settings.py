@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from modelmill.schema import PositiveInt, Section
+from modelmill.errors import ModelmillError
+from modelmill.parts import part
+from modelmill.schema import PositiveInt, Section, validate
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -121,3 +123,19 @@ class Dataset(Section):
                     f"where files has {', '.join(self.files) or 'nothing'}"
                 )
         return self
+
+    def typed(self, name: str, origin: str) -> "Dataset":
+        """With `options` and `generate` as the reader types them.
+
+        Raises:
+            ModelmillError: one line that names the key at fault, and the nearest valid one.
+        """
+        where = f"datasets.{name:.60}"
+        reader = part("datasets", self.reader, f"{origin}: {where}.reader")
+        typed = {"options": validate(reader.Options, self.options, f"{where}.options", origin)}
+        if self.generate is not None:
+            key = f"{where}.generate"
+            if not hasattr(reader, "Generate"):
+                raise ModelmillError(f"{origin}: {key}: reader '{self.reader}' makes nothing up")
+            typed["generate"] = validate(reader.Generate, self.generate, key, origin)
+        return self.model_copy(update=typed)

@@ -16,7 +16,8 @@ class Kind:
     """One entry of dvc.yaml.
 
     Attributes:
-        count: how many stages it stands for, such as "17 models"; empty for a single one.
+        count: how many stages it stands for, such as "17 models"; empty for a single one, and where
+            dvc.yaml alone does not say.
         needs: the kinds whose outputs it reads.
         writes: its outputs, a star for each data set or model.
     """
@@ -42,15 +43,13 @@ def _levels(entries: dict[str, Any], params: Params) -> list[list[Kind]]:
     deps = {name: _paths(entry, "deps") for name, entry in entries.items()}
     waiting = {}
     for name, entry in entries.items():
-        each = entry.get("foreach", "")
-        number = len(getattr(params, each.strip("${}"))) if each else 0
         needs = [
             other
             for other in entries
             if other != name and any(_overlap(d, o) for d in deps[name] for o in outs[other])
         ]
         writes = list(dict.fromkeys(_star(out) for out in outs[name]))
-        waiting[name] = Kind(name, f"{number} {UNITS[each]}" if each else "", needs, writes)
+        waiting[name] = Kind(name, _count(entry.get("foreach", ""), params), needs, writes)
     ordered: list[list[Kind]] = []
     while waiting:
         ready = [kind for kind in waiting.values() if not set(kind.needs) & set(waiting)]
@@ -59,6 +58,12 @@ def _levels(entries: dict[str, Any], params: Params) -> list[list[Kind]]:
         ordered.append(ready)
         waiting = {name: kind for name, kind in waiting.items() if kind not in ready}
     return ordered
+
+
+def _count(each: str | list[Any] | dict[str, Any], params: Params) -> str:
+    if not isinstance(each, str):
+        return f"{len(each)} stages"
+    return f"{len(getattr(params, each.strip('${}')))} {UNITS[each]}" if each in UNITS else ""
 
 
 def _paths(entry: dict[str, Any], *keys: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelmill.datasets import processed
+from modelmill.datasets import prepared
 from modelmill.errors import ModelmillError
 from modelmill.params import Model, Params
 from modelmill.parts import metrics
@@ -95,28 +95,27 @@ def _measured(
     """What there is to tell of a training and its evaluation; nothing if they are other ones."""
     model = params.models[name]
     card = artifacts.read_card(data / "models" / name)
-    digest = processed.load(data / "processed" / model.dataset).digest
+    of_these = prepared.find(model.dataset, params.datasets[model.dataset], data.parent)
     evaluation = artifacts.read_evaluation(data, card)
-    if card.settings != params.training(name) or card.data != digest:
+    if card.settings != params.training(name) or not of_these or card.data != of_these.digest:
         return {}
     if evaluation is None or evaluation["eval"] != model.eval.model_dump():
         return {}
     history = read_history(data / "models" / name)
-    metric, found = model.reference.metric, evaluation["metrics"]
+    metric, measured = model.reference.metric, evaluation["metrics"]
     result: Result = {
-        "value": model.reference.of(found, name),
+        "value": model.reference.of(measured, name),
         "parameters": card.parameters,
         "epochs": float(history.epoch.iloc[-1]),
         "trained_by": _trained_by(card.settings["fit"]),
         "share": _share(model, history),
         "seconds": seconds(card),
     }
-    if metric == "accuracy" and "examples" in found:
-        result["standard_error"] = math.sqrt(
-            found[metric] * (1 - found[metric]) / found["examples"]
-        )
+    if metric == "accuracy" and "examples" in measured:
+        accuracy = measured[metric]
+        result["standard_error"] = math.sqrt(accuracy * (1 - accuracy) / measured["examples"])
     if known:
-        same = known.are_of(params, name, digest, result["value"])
+        same = known.are_of(params, name, card.data, result["value"])
         of_them = {"count": len(known.values), "mean": known.mean, "interval": known.interval}
         result["seeds"] = of_them if same else None  # None is of others
     return result

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
+
+from modelmill.errors import in_one_line
 
 RETRIES = 2  # of what a worker or node that died was at work on
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # no reports to its makers
@@ -25,3 +28,8 @@ def workers() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def told(error: Exception) -> str:
+    """What happened in a worker, in one line; Ray hands it over within an error of its own."""
+    return in_one_line(error.cause if isinstance(error, RayTaskError) else error)

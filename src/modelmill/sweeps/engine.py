@@ -14,16 +14,14 @@ os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 
 import optuna
 from ray import cloudpickle, tune
-from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from tqdm import tqdm
 
 from modelmill.datasets.processed import Processed
-from modelmill.errors import in_one_line
 from modelmill.params import Params
 from modelmill.sweeps import table
-from modelmill.sweeps.cluster import RETRIES, workers
+from modelmill.sweeps.cluster import RETRIES, told, workers
 from modelmill.sweeps.recorder import Recorder
 from modelmill.sweeps.settings import Asha, Sweep, shown
 from modelmill.sweeps.study import Search, best, judged, storage, succeeded, take_up
@@ -48,7 +46,7 @@ def run(
         base, params: what the trials have in common, as the data of params.yaml and typed.
         folder: holds the study, and gets the results.
     """
-    take_up(study)
+    take_up(study, sweep)
     done = len(judged(study))
     search = Search(study, storage(folder), sweep, missing)
     recorder = Recorder(name, sweep, params, study, search)
@@ -155,8 +153,7 @@ class Bar(tune.Callback):
             return
         assert trial.pickled_error_file  # Ray knows no other errors of a worker
         error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        cause = error.cause if isinstance(error, RayTaskError) else error
-        self._search.fail(trial.trial_id, in_one_line(cause))
+        self._search.fail(trial.trial_id, told(error))
         self.on_trial_complete(iteration, trials, trial)
 
     def on_trial_complete(

@@ -96,8 +96,7 @@ class Recorder(Callback):
     def _open(self) -> None:
         self._client = store.connect()
         self._experiment = experiments.describe(self._client, self._described)
-        known = self._study.user_attrs.get(RUN)
-        self._parent = known or self._create(
+        self._parent = self._known() or self._create(
             self._name,
             summary.flatten(self._sweep.model_dump(exclude_defaults=True, exclude={"about"})),
             {store.NOTE: f"**{self._name}**: {self._sweep.about}", **runs.origin()},
@@ -105,6 +104,12 @@ class Recorder(Callback):
         self._study.set_user_attr(RUN, self._parent)
         self._client.update_run(self._parent, "RUNNING")
         self._make_good()
+
+    def _known(self) -> str | None:
+        """The run that the sweep was begun with, if this tracking server has it still."""
+        known = self._study.user_attrs.get(RUN, "")
+        found = self._client.search_runs([self._experiment], f"attributes.run_id = '{known}'")
+        return known if found else None
 
     def _make_good(self) -> None:
         """Ends the runs of a sweep that was killed, and records what it did not come to."""

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from modelmill import params
-from modelmill.datasets import processed
+from modelmill.datasets import prepared, processed
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, undamaged, write_json
@@ -152,17 +152,16 @@ def planned(
     Raises:
         ModelmillError: data are missing, or are none for the model.
     """
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=FOLDER, prefix=".") as temporary:
-        found, prepared = [], dict[str, Processed]()
+    with TemporaryDirectory() as temporary:
+        found, opened = [], dict[str, Processed]()
         for value in values:
             given = params.parse(with_values(base, {key: value}))
             for name in names:
                 dataset = given.models[name].dataset
                 place = dataset if key == "seed" else f"{dataset}={value}"
-                if place not in prepared:
-                    prepared[place] = _data(base, given, dataset, Path(temporary, place))
-                replicate = Replicate(name, key, value, given, prepared[place])
+                if place not in opened:
+                    opened[place] = _data(base, given, dataset, Path(temporary, place))
+                replicate = Replicate(name, key, value, given, opened[place])
                 replicate.entry.spec(name, replicate.data.meta)
                 found.append(replicate)
         yield sorted(found, key=lambda each: names.index(each.name))
@@ -172,8 +171,10 @@ def _data(base: Mapping[str, Any], given: Params, name: str, out: Path) -> Proce
     """The prepared data: the pipeline's, or in `out` where they are not of its options."""
     dataset = given.datasets[name]
     if dataset == params.parse(base).datasets[name]:
-        return processed.load(Path("data/processed", name))
+        return prepared.load(name, dataset)
+    if not (raw := Path("data/raw", name)).is_dir():
+        raise ModelmillError(f"{raw} is missing: run `dvc repro download@{name}`")
     out.mkdir()
     reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
-    reader.prepare(Path("data/raw", name), out, dataset.options)
+    reader.prepare(raw, out, dataset.options)
     return processed.load(out)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill import params, repository, runtime
 from modelmill.datasets import processed
-from modelmill.errors import ModelmillError, in_one_line
+from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job, evaluate
 from modelmill.sweeps.replicates import Record, Replicate
 from modelmill.sweeps.settings import with_values
@@ -106,13 +106,14 @@ def _keep(each: Replicate, task: "ray.ObjectRef[Record]") -> str:
         ModelmillError: the worker did not come to its end.
     """
     import ray
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayError
+
+    from modelmill.sweeps.cluster import told
 
     try:
         each.keep(record := ray.get(task))
     except RayError as error:
-        cause = error.cause if isinstance(error, RayTaskError) else error
-        raise ModelmillError(f"{in_one_line(cause):.300}") from None
+        raise ModelmillError(f"{told(error):.300}") from None
     reference = each.entry.reference
     return f"{reference.metric} {reference.of(record.metrics, each.name):.4g}"
 

@@ -11,7 +11,7 @@ from modelmill.errors import ModelmillError
 from modelmill.files import read_json, undamaged, write_json
 from modelmill.params import Params
 from modelmill.schema import Section, validate
-from modelmill.sweeps.settings import Sweep
+from modelmill.sweeps.settings import Sweep, with_values
 from modelmill.tracking import summary
 from modelmill.trained import artifacts
 
@@ -76,8 +76,15 @@ class _Identity(Section):
 
 
 def _identity(sweep: Sweep, params: Params, data: Processed) -> Mapping[str, Any]:
-    """By key, as text: what a trial's result depends on."""
-    settings = params.training(sweep.model)
+    """By key, as text: what a trial's result depends on, and so no value that every trial sets."""
+    own = f"models.{sweep.model}."
+    always = {
+        key: dimension.extremes()[0]
+        for key, dimension in sweep.space.items()
+        if key.startswith(own) and not dimension.when
+    }
+    given = {"models": {sweep.model: params.training(sweep.model)}}
+    settings = with_values(given, always)["models"][sweep.model]
     return {
         **summary.flatten(sweep.model_dump(exclude=MAY_CHANGE), "sweep."),
         **summary.flatten(settings, "params."),

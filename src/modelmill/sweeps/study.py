@@ -16,6 +16,7 @@ from modelmill.sweeps.settings import Sweep
 from modelmill.sweeps.trial import FAILED, REASON, RUNNING, STATUS, worst
 
 JOURNAL = "study.log"
+FIXED = "fixed_params"  # as Optuna names the values that a trial was queued with
 STOPPED = "stopped early"
 EPOCH, SECONDS = "row/epoch", "time_total_s"  # as Tune names them
 TOLD = (STATUS, REASON, EPOCH, SECONDS)  # what is kept of a trial's last report
@@ -28,29 +29,31 @@ def storage(folder: Path) -> JournalStorage:
 
 
 def open_study(storage: JournalStorage, name: str, sweep: Sweep) -> optuna.Study:
-    """The study of a sweep, with the trials that wait to be run: all of a grid when it is new."""
+    """The study of a sweep, which is new if there is none."""
     with undamaged(Path("data/sweeps", name, JOURNAL), f"modelmill sweep {name} --fresh"):
-        study = optuna.create_study(
+        return optuna.create_study(
             storage=storage,
             study_name=name,
             direction="minimize" if sweep.mode == "min" else "maximize",
             load_if_exists=True,
         )
-    if not study.trials and sweep.sampler == "grid":
-        for point in sweep.grid():
-            study.enqueue_trial(point)
-    return study
 
 
-def take_up(study: optuna.Study) -> None:
-    """Queues again what ran when the sweep was interrupted."""
+def take_up(study: optuna.Study, sweep: Sweep) -> None:
+    """Queues what ran when the sweep was interrupted, and the points of a grid that are missing."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         _requeue(study, trial)
+    if sweep.sampler == "grid":
+        there = study.get_trials(states=[TrialState.WAITING, TrialState.COMPLETE])
+        queued = [trial.system_attrs[FIXED] for trial in there]
+        for point in sweep.grid():
+            if point not in queued:
+                study.enqueue_trial(point)
 
 
 def _requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     study.tell(trial.number, state=TrialState.FAIL)
-    if wanted := {**trial.system_attrs.get("fixed_params", {}), **trial.params}:
+    if wanted := {**trial.system_attrs.get(FIXED, {}), **trial.params}:
         study.enqueue_trial(wanted)
 
 

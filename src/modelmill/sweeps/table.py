@@ -69,7 +69,9 @@ def plain(study: optuna.Study, sweep: Sweep, best: int) -> str:
     failed = rows[rows.reason != ""]
     shown = rows[rows.reason == ""].head(best).drop(columns="reason")
     formats: Any = {sweep.metric: number, "epochs": "{:.3g}".format, "seconds": "{:.1f}".format}
-    parts = [shown.to_string(index=False, formatters=formats, na_rep="", float_format="%.4g")]
+    parts = []
+    if len(shown):
+        parts = [shown.to_string(index=False, formatters=formats, na_rep="", float_format="%.4g")]
     parts += [f"trial {row.trial} failed: {row.reason}" for row in failed.itertuples()]
     view = _view(study, sweep)
     if len(view.trials) > 1 and (found := importance(view)):

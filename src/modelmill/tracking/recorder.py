@@ -7,6 +7,7 @@ recorded, and what DVC took from its cache, is made good from the results by
 ``modelmill sync``.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -20,15 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from modelmill import repository
+from modelmill.errors import in_one_line
 from modelmill.parts import PACKAGE
 from modelmill.reference import Reference
 from modelmill.tracking import runs
 from modelmill.tracking.experiments import Experiment
-from modelmill.tracking.recording import ANSWER, BELL, EVENTS, here, lock
+from modelmill.tracking.recording import ANSWER, BELL, EVENTS, PATIENCE, here, lock
 from modelmill.trained.artifacts import Card
 from modelmill.training.observer import Observed, Observer, Row
 
-PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 ANSWER_SECONDS = 0.02  # between two looks for the answer
 LATER = "`modelmill sync` completes the recording later"
 
@@ -44,13 +45,16 @@ class Recorder(Observer):
     """
 
     def __init__(self, experiment: Experiment) -> None:
-        self._experiment = experiment
+        self._experiment, self._problem = experiment, ""
 
     def __enter__(self) -> "Recorder":
         folder = _folder()
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{time.time_ns()}-{os.getpid()}{EVENTS}"
-        self._file = self._path.open("w", encoding="utf-8")
+        new = self._path.with_suffix(".new")
+        self._file = new.open("w", encoding="utf-8")
+        fcntl.flock(self._file, fcntl.LOCK_EX)  # so that others see that this stage is alive
+        new.rename(self._path)
         self._send(
             "open",
             root=str(Path.cwd()),
@@ -66,9 +70,10 @@ class Recorder(Observer):
         if kind is not None:
             self._send("stop", status="KILLED" if kind is KeyboardInterrupt else "FAILED")
         self._send("close")
-        self._file.close()
-        if problem := self._answer():
+        if problem := self._problem or self._answer():
             print(f"warning: MLflow: {problem}; {LATER}", file=sys.stderr)
+        with suppress(OSError):  # what could not be written is tried again
+            self._file.close()
 
     def start(self, card: Card, meta: Mapping[str, Any], profile: str, about: str) -> None:
         """A training of `card` begins, on the data set that `meta` describes."""
@@ -93,8 +98,13 @@ class Recorder(Observer):
         self._send("complete", name=name, log_model=log_model, **about_it)
 
     def _send(self, what: str, **content: Any) -> None:
-        self._file.write(json.dumps({"what": what, **content}) + "\n")
-        self._file.flush()
+        if self._problem:
+            return
+        try:
+            self._file.write(json.dumps({"what": what, **content}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self._problem = in_one_line(error)
         with suppress(OSError):  # nobody listens yet, or has heard it ring thousands of times
             bell = os.open(self._path.parent / BELL, os.O_WRONLY | os.O_NONBLOCK)
             try:

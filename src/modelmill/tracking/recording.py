@@ -6,6 +6,7 @@ journal: whoever finds one whose recording process has died, the next one or ``s
 out from its beginning, and what MLflow has already stays as it is.
 """
 
+import fcntl
 import gc
 import json
 import os
@@ -15,7 +16,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from modelmill import repository
 from modelmill.errors import ModelmillError, in_one_line, without_credentials
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
+PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
 IDLE_SECONDS = 10.0
 FLUSH_SECONDS = 1.0
 ALIVE_SECONDS = 1.0  # between two looks whether a stage that tells nothing is alive
@@ -53,7 +55,7 @@ def settle() -> None:
     from filelock import Timeout
 
     for path in runs.recordings().glob(f"*/*{EVENTS}"):
-        if _is_alive(_writer(path)) or _server(path) not in (None, here()):
+        if _is_written(path) or _server(path) not in (None, here()):
             continue
         try:
             with lock(path.parent, timeout=0):  # nobody is at work on it
@@ -68,7 +70,7 @@ def settle() -> None:
                 "from data/"
             )
         path.unlink(missing_ok=True)
-    if not any(map(_is_alive, map(_writer, runs.recordings().glob(f"*/*{EVENTS}")))):
+    if not any(map(_is_written, runs.recordings().glob(f"*/*{EVENTS}"))):
         runs.close_left(_client())
 
 
@@ -76,7 +78,7 @@ def main(folder: Path) -> None:
     """Carries events in `folder` to MLflow until there have been none for `IDLE_SECONDS`."""
     with lock(folder, timeout=1.0):
         for answer in folder.glob(f"*{ANSWER}"):
-            if not _is_alive(_writer(answer)):  # it no longer waited
+            if time.time() - answer.stat().st_mtime > PATIENCE:  # the stage no longer waited
                 answer.unlink()
         bell = _bell(folder)
         recordings: dict[Path, Recording] = {}
@@ -113,7 +115,6 @@ class Recording:
         self.ended = False
         self._name = path.stem
         self._file, self._line = path.open(encoding="utf-8"), ""
-        self._writer = _writer(path)
         self._card: Card
         self._run_id: str | None = None
         self._monitor: SystemMetricsMonitor | None = None
@@ -124,7 +125,7 @@ class Recording:
 
     def advance(self) -> str:
         """Carries out what has been written since; returns what went wrong, if anything did."""
-        alive = _is_alive(self._writer)
+        alive = _is_held(self._file)
         try:
             *lines, self._line = (self._line + self._file.read()).split("\n")
             for line in lines:
@@ -157,7 +158,7 @@ class Recording:
             self._run_id, self._known = runs.begin(
                 self._client, self._card, meta, profile, about, self._origin, self._name
             )
-            if _is_alive(self._writer):
+            if _is_held(self._file):
                 self._monitor = _monitor(self._run_id)
 
     def _row(self, row: Row) -> None:
@@ -235,19 +236,21 @@ def _server(path: Path) -> str | None:
     return None
 
 
-def _writer(path: Path) -> int:
-    """The process of the stage that a file is from."""
-    return int(path.stem.rpartition("-")[2])
+def _is_written(path: Path) -> bool:
+    """Whether the stage that a journal is from is alive."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        return _is_held(file)
+    return False
 
 
-def _is_alive(process: int) -> bool:
+def _is_held(journal: IO[Any]) -> bool:
+    """Whether a stage has a lock on its journal still: the system lets go of it if that dies."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        fcntl.flock(journal, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(journal, fcntl.LOCK_UN)
+    return False
 
 
 if __name__ == "__main__":
