@@ -53,14 +53,22 @@ def main() -> None:
         model = mlflow.pyfunc.load_model(f"models:/{name}@{registry.CURRENT}")
     except MlflowException as error:
         raise ModelmillError(
-            f"MLflow gives no current version of {name}, which `make sync` completes: "
+            f"MLflow gives no current version of {name}: {_remedy(name, card)}: "
             f"{in_one_line(error)}"
         ) from None
     if tags.get("fingerprint") != card.fingerprint:
         raise ModelmillError(
             f"MLflow's current version of {name} is not the one in data/models: "
-            f"run `modelmill sync {name}` (models of the profile smoke are not served)"
+            f"{_remedy(name, card)}"
         )
     app = scoring_server.init(model)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=NAMES)
     web.serve(app, listener, f"{name}: http://{web.HOST}:{arguments.port}/invocations")
+
+
+def _remedy(name: str, card: artifacts.Card) -> str:
+    if not load().log_models:
+        return "params.yaml has log_models: false, as models of the profile smoke are not served"
+    if not artifacts.read_evaluation(Path("data"), card):
+        return f"run `dvc repro evaluate@{name}`"
+    return f"run `modelmill sync {name}`"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from functools import partial
 
@@ -72,6 +73,25 @@ def test_a_model_is_logged_with_no_other_data_than_its_own(house):
         runs.record(store.connect(), house, "m", "quick", "A toy", REFERENCE, True, True)
 
 
+def test_a_model_is_logged_again_for_other_defaults_or_if_its_files_are_gone(house):
+    client = store.connect()
+    path = house / "data/evaluations/m" / artifacts.EVALUATION
+
+    def current():
+        runs.record(client, house, "m", "quick", "A toy", REFERENCE, True, True)
+        assert not runs.record(client, house, "m", "quick", "A toy", REFERENCE, True, True)
+        return client.get_model_version_by_alias("m", "current").source
+
+    first, evaluated = current(), json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**evaluated, "eval": {"split": "test", "sample": {"length": 7}}})
+    second = current()
+    write_json(path, evaluated)
+    assert current() == first != second
+    for folder in (house / "mlartifacts").rglob(first.rpartition("/")[2]):
+        shutil.rmtree(folder)
+    assert current() not in (first, second)
+
+
 def test_another_model_than_the_one_on_disk_is_not_served(house, monkeypatch):
     from pipelines import serve
 
@@ -81,6 +101,13 @@ def test_another_model_than_the_one_on_disk_is_not_served(house, monkeypatch):
     write_json(path, card | {"fingerprint": "e" * 32})
     monkeypatch.setattr(sys, "argv", ["serve", "m"])
     monkeypatch.setattr(serve.web, "listen", lambda port: None)
+    shutil.copy(ROOT / "params.yaml", house)
+    with pytest.raises(ModelmillError, match="not the one in data/models: run `dvc repro eval"):
+        serve.main()
+    artifacts.save_evaluation(
+        house / "data/evaluations/m", artifacts.read_card(path.parent), {"split": "test"}, {}
+    )
+    write_json(house / "data/metrics/m.json", {})
     with pytest.raises(ModelmillError, match="not the one in data/models: run `modelmill sync m`"):
         serve.main()
 

@@ -290,6 +290,17 @@ def test_what_a_person_wrote_into_a_note_stays(house):
     assert client.get_run(run.info.run_id).data.tags[runs.NOTE] == "my own words"
 
 
+def test_a_note_follows_what_a_run_is_held_against(house):
+    write_files(house)
+    client = store.connect()
+    higher = Reference(metric="loss", goal=0.25, published=None, source="ours")
+    for reference, goal in ((REFERENCE, "0.5000"), (higher, "0.2500")):
+        assert runs.record(client, house, "toy", "smoke", "A toy", reference, False, True)
+        assert not runs.record(client, house, "toy", "smoke", "A toy", reference, False, True)
+        (run,) = found(client)
+        assert f"train loss ≤ {goal}" in run.data.tags[runs.NOTE]
+
+
 def test_an_experiment_says_what_it_is_until_a_person_does(house):
     train()
     client = store.connect()

@@ -1,5 +1,6 @@
 """Trained models in MLflow: logged with their run, registered, the latest evaluated one current."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets.processed import Processed
+from modelmill.files import json_text
 from modelmill.parts import PACKAGE
 from modelmill.tracking import summary
 from modelmill.trained import serving
@@ -18,17 +20,33 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CURRENT = "current"  # the version of a registered model that data/models holds
+SAMPLE = "sample"  # a tag of logged models
 
 
-def logged_model(client: "MlflowClient", run_id: str) -> str | None:
-    """The id of the run's logged model, None if there is none or its upload was not finished."""
+def logged_model(client: "MlflowClient", run_id: str, options: Mapping[str, Any]) -> str | None:
+    """The id of the run's logged model with these `options`, as `log_model` has them.
+
+    None if there is none, its upload was not finished, or its files are gone.
+    """
     from mlflow.entities import LoggedModelStatus
 
     outputs = client.get_run(run_id).outputs
     for output in outputs.model_outputs if outputs else []:
-        if client.get_logged_model(output.model_id).status == LoggedModelStatus.READY:
+        model = client.get_logged_model(output.model_id)
+        if (
+            model.status == LoggedModelStatus.READY
+            and model.tags.get(SAMPLE, "") == _sample(options)
+            and client.list_logged_model_artifacts(output.model_id)
+        ):
             return output.model_id
     return None
+
+
+def _sample(options: Mapping[str, Any]) -> str:
+    """What tells the defaults of a language model's signature from others; empty for the rest."""
+    if "sample" not in options:
+        return ""
+    return hashlib.sha256(json_text(options["sample"]).encode()).hexdigest()
 
 
 def log_model(
@@ -57,6 +75,7 @@ def log_model(
             signature=serving.signature(card, data, options),
             input_example=serving.example(card, data, options),
             pip_requirements=[f"{part}=={version(part)}" for part in serving.REQUIREMENTS],
+            tags={SAMPLE: _sample(options)},
         )
     return logged.model_id
 
@@ -72,13 +91,13 @@ def make_current(client: "MlflowClient", name: str, about: str, run_id: str, mod
         client.create_registered_model(name)
     if not client.get_registered_model(name).description:
         client.update_registered_model(name, summary.registered(name, about))
+    source = f"models:/{model_id}"
     with suppress(MlflowException):  # there is none
-        if client.get_model_version_by_alias(name, CURRENT).run_id == run_id:
+        if client.get_model_version_by_alias(name, CURRENT).source == source:
             return False
     versions = client.search_model_versions(f"name = '{name}'")
-    registered = next((known for known in versions if known.run_id == run_id), None)
+    registered = next((known for known in versions if known.source == source), None)
     if registered is None:
-        source = f"models:/{model_id}"
         registered = client.create_model_version(name, source, run_id, model_id=model_id)
     client.set_registered_model_alias(name, CURRENT, registered.version)
     return True

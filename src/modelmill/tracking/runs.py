@@ -1,5 +1,6 @@
 """Trainings as runs in MLflow, a view of the files."""
 
+import hashlib
 import json
 import os
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+NOTED = "note"  # a tag: what tells a description that was written here from a person's words
 PARENT = "mlflow.parentRunId"
 RECORDING = "recording"  # a tag: the same in a run that is taken up as in the one that was begun
 
@@ -85,10 +87,15 @@ def _create(
         "fingerprint": card.fingerprint,
         **origin,
     }
-    tags[NOTE] = summary.note(name, about, tags)
+    tags |= _noted(summary.note(name, about, tags))
     return client.create_run(
         store.experiment(client, dataset), tags=tags, run_name=name
     ).info.run_id
+
+
+def _noted(note: str) -> dict[str, str]:
+    """The tags of a run's description, which is ours as long as they agree."""
+    return {NOTE: note, NOTED: hashlib.sha256(note.encode()).hexdigest()}
 
 
 def _describe(
@@ -226,6 +233,7 @@ def record(
     digest = sha256(*sorted(pictures.iterdir()), *sorted(texts.iterdir()))
     run = client.get_run(run_id)
     tags = run.data.tags
+    split = evaluation["eval"]["split"]
     if tags.get("evaluation") != digest:
         missing = True
         client.log_artifacts(run_id, str(pictures), "figures")
@@ -233,14 +241,16 @@ def record(
         found = evaluation["metrics"]
         results = {f"test_{key}": found[key] for key in found if key != "parameters"}
         log_once(client, run_id, results)
-        client.set_tag(run_id, "evaluated_on", evaluation["eval"]["split"])
-        if tags[NOTE] == summary.note(name, about, tags):  # nobody has written there
-            tags["evaluated_on"] = evaluation["eval"]["split"]
-            figures = f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/figures"
-            client.set_tag(run_id, NOTE, summary.note(name, about, tags, reference, figures))
+        client.set_tag(run_id, "evaluated_on", split)
         client.set_tag(run_id, "evaluation", digest)
+    figures = f"#/experiments/{run.info.experiment_id}/runs/{run_id}/artifacts/figures"
+    note = summary.note(name, about, {**tags, "evaluated_on": split}, reference, figures)
+    if note != tags.get(NOTE) and _noted(tags.get(NOTE, ""))[NOTED] == tags.get(NOTED):
+        missing = True
+        for key, value in _noted(note).items():
+            client.set_tag(run_id, key, value)
     if log_model and card.settings["task"] in serving.TASKS:
-        model_id = registry.logged_model(client, run_id)
+        model_id = registry.logged_model(client, run_id, evaluation["eval"])
         if model_id is None:
             missing = True
             data = artifacts.read_data(card, root / "data/processed")
