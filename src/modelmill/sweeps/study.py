@@ -45,7 +45,7 @@ def take_up(study: optuna.Study, sweep: Sweep) -> None:
         _requeue(study, trial)
     if sweep.sampler == "grid":
         there = study.get_trials(states=[TrialState.WAITING, TrialState.COMPLETE])
-        queued = [trial.system_attrs[FIXED] for trial in there]
+        queued = [trial.system_attrs.get(FIXED) for trial in there]
         for point in sweep.grid():
             if point not in queued:
                 study.enqueue_trial(point)
