@@ -6,7 +6,7 @@ export PYTHONUNBUFFERED := 1
 INSTALL := pip install --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev repro report results bench sweep replicate test fuzz reliability \
-  screenshots check audit ui sync clean-checkpoints clean lock known-rows no-sweep no-model
+  screenshots check audit ui sync clean-checkpoints clean lock known-rows no-profile no-sweep no-model
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -27,7 +27,11 @@ setup-dev: .venv/installed-dev ## add the locked requirements of tests and check
 	$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@
 
-repro: setup ## compose conf/ and run the pipeline: make repro PROFILE=full JOBS=4
+no-profile:
+	@echo "error: no profile '$(PROFILE)': make repro PROFILE=..., one of" \
+	  $(basename $(notdir $(wildcard conf/profile/*.yaml))) >&2; exit 2
+
+repro: $(if $(wildcard conf/profile/$(PROFILE).yaml),,no-profile) setup ## compose conf/ and run the pipeline: make repro PROFILE=full JOBS=4
 	modelmill compose profile=$(PROFILE)
 	modelmill repro $(if $(JOBS),--jobs $(JOBS))
 	@modelmill results

@@ -12,12 +12,14 @@ from typing import Any
 from modelmill import repository
 from modelmill.errors import ModelmillError
 from modelmill.files import sha256, write_json, write_text
-from modelmill.params import parse
+from modelmill.params import Params, parse
 from modelmill.plain_yaml import read_yaml, yaml_data
 from modelmill.schema import check_choice, shown
 
 PARAMS = Path("params.yaml")
 MEMORY = Path(".dvc/tmp/composed.json")  # the overrides that made params.yaml
+PLACES = {"model": "models", "dataset": "datasets"}  # keys of params.yaml, by folder of conf/
+LONGEST_LINE = 200
 MANY = 20  # keys that are stale: more are counted
 
 
@@ -30,11 +32,14 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
 
     for path in sorted(conf.rglob("*.yaml")):
         read_yaml(path)  # Hydra's own reader knows no bounds
+    for group, key in PLACES.items():
+        for path in sorted((conf / group).glob("*.yaml")):
+            _require_first_line(path, f"# @package {key}.{path.stem}")
     try:
         with initialize_config_dir(str(conf.absolute()), version_base=None):
             config = hydra_compose("config", overrides)
-            OmegaConf.resolve(config)
-            return OmegaConf.to_yaml(config)
+            # As OmegaConf.resolve, whose errors do not say where they are.
+            return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(config, resolve=True)))
     except MissingConfigException as error:
         if error.missing_cfg_file and error.options:
             group, _, name = error.missing_cfg_file.rpartition("/")
@@ -45,11 +50,21 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
             _explain(unknown[1], overrides, conf)
         raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
     except Exception as error:  # broken files make Hydra, OmegaConf and PyYAML raise anything
-        raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
+        where = ": ".join(["conf", *filter(None, [getattr(error, "full_key", None)])])
+        raise ModelmillError(f"{where}: {' '.join(str(error).split()):.500}") from None
+
+
+def _require_first_line(path: Path, line: str) -> None:
+    """Raises ModelmillError for a file that Hydra would put in another's place, or nowhere."""
+    with path.open(encoding="utf-8") as file:
+        if file.readline(LONGEST_LINE).rstrip() != line:
+            raise ModelmillError(f"{path}: its first line must be: {line}")
 
 
 def _explain(key: str, overrides: list[str], conf: Path) -> None:
     """Raises ModelmillError for an override of a key that the files of conf/ do not have."""
+    if (conf / key).is_dir():
+        raise ModelmillError(f"{key} is not among the defaults of conf/config.yaml: +{key}=NAME")
     from modelmill import keys
 
     others = [override for override in overrides if override.partition("=")[0] != key]
@@ -136,12 +151,24 @@ def main() -> None:
         return
     if arguments.stamp:
         parser().error("--stamp goes with --check")
-    write(arguments.overrides)
+    print(_summary(write(arguments.overrides)))
 
 
-def write(overrides: list[str]) -> None:
+def _summary(params: Params) -> str:
+    """How many of conf/'s models params.yaml has now, and which it has not."""
+    there = sorted(path.stem for path in Path("conf/model").glob("*.yaml"))
+    others = [name for name in there if name not in params.models]
+    more = f" and {len(others) - MANY} more" * (len(others) > MANY)
+    without = f"; without {', '.join(others[:MANY])}{more}" if others else ""
+    return (
+        f"{PARAMS}: {len(params.models)} of {len(there)} models, profile {params.profile}{without}"
+    )
+
+
+def write(overrides: list[str]) -> Params:
     """Composes params.yaml, and remembers how."""
     text = compose(overrides)
-    parse(yaml_data(text), "conf")
+    params = parse(yaml_data(text), "conf")
     write_text(PARAMS, text)
     write_json(MEMORY, {"params": sha256(PARAMS), "overrides": overrides})
+    return params

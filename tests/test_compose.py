@@ -68,6 +68,20 @@ def test_every_profile_is_valid(house, profile):
         assert model.fit.length == model.train_for[profile]
 
 
+def test_a_model_in_the_place_of_another_is_refused(house):
+    (house / "conf/model/other.yaml").write_text("# @package models.mnist_mlp\nseed: 1\n")
+    with pytest.raises(ModelmillError, match=r"other\.yaml: its first line must be: # @package mo"):
+        compose.compose([])
+
+
+def test_composing_says_which_models_are_left_out(house, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["compose", "model=[iris_logistic]", "dataset=[iris]"])
+    compose.main()
+    printed = capsys.readouterr().out
+    assert printed.startswith("params.yaml: 1 of 31 models, profile quick; without char_rnn, ")
+    assert printed.endswith("mnist_mlp and 10 more\n")
+
+
 def test_check_is_content_with_fresh_params_of_any_profile(house):
     for profile in ("quick", "full"):
         write(house, [f"profile={profile}"])

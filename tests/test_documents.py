@@ -29,7 +29,7 @@ RUN = [
     "modelmill keys models.mnist_softmax.fit",
     "modelmill results",
     "modelmill compose profile=full seed=2",
-    "dvc metrics show",
+    "dvc metrics show data/metrics/mnist_cnn.json data/metrics/mnist_mlp.json",
 ]
 
 
@@ -98,8 +98,8 @@ def known_to_dvc(arguments, models):
     given = get_main_parser().parse_args(arguments)
     for target in getattr(given, "targets", None) or []:
         kind, name = target.split("@") if "@" in target else target.rsplit("/", 1)
-        assert kind in ("train", "evaluate", "data/curves", "data/figures")
-        assert name in models
+        assert kind in ("train", "evaluate", "data/curves", "data/figures", "data/metrics")
+        assert name.removesuffix(".json") in models
     if not (overrides := getattr(given, "set_param", None)):
         return
     written = [f"+experiment={path.stem}_best" for path in (ROOT / "conf/sweep").glob("*.yaml")]

@@ -2,13 +2,14 @@
 
 import copy
 import re
+import sys
 
 import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelmill import params
+from modelmill import models, params, parts
 from modelmill.errors import ModelmillError
 from modelmill.plain_yaml import read_yaml, yaml_data
 from modelmill.training.settings import parse_duration
@@ -85,7 +86,7 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.arch", "../x", "arch: there is no '../x'"),
         ("models.m; rm -rf /", {}, "models.m; rm -rf /"),
         ("datasets.mnist.reader", "minst", "reader: there is no 'minst'; did you mean 'mnist'?"),
-        ("datasets.mnist.reader", "processed", "reader: there is no 'processed'"),
+        ("datasets.mnist.reader", "processed", "processed.py has no Options"),
         ("datasets.mnist.options.validation", 0, "options.validation: Input should be greater"),
         (
             "datasets.iris.sources",
@@ -115,6 +116,11 @@ def test_the_committed_params_are_valid(valid):
         ("datasets.iris.generate", {"seed": 1}, "generate: reader 'iris' makes nothing up"),
         ("datasets.line_origin.generate.noise", -1.0, "generate.noise: Input should be greater"),
         ("datasets.ptb.sources", [{"kind": "ftp"}], "datasets.ptb.sources.0: Input tag 'ftp'"),
+        (
+            "models.mnist_mlp.fit.optimizer",
+            "adam",
+            "fit.optimizer: a block is expected here, such as {name: adam}, found 'adam'",
+        ),
         ("profile", "../fast", "profile: String should match pattern"),
         ("seed", True, "seed: Input should be a valid integer"),
         ("models", None, "models: Input should be a valid dictionary"),
@@ -136,6 +142,24 @@ def test_a_missing_key_is_named(valid):
     del (changed := copy.deepcopy(valid))["models"]["ptb_small"]["fit"]["batch_size"]
     with pytest.raises(ModelmillError, match=r"models\.ptb_small\.fit\.batch_size: Field required"):
         params.parse(changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import foo_bar", r"src/modelmill/models/mine\.py: No module named 'foo_bar': if"),
+        ("def build(:", r"mine\.py: line 1: invalid syntax"),
+        ("units = 1", r"arch: src/modelmill/models/mine\.py has no Net"),
+    ],
+)
+def test_a_mistake_in_ones_own_part_is_named(tmp_path, monkeypatch, text, said):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/mine.py").write_text(text)
+    monkeypatch.setattr(parts, "PACKAGE", tmp_path)
+    monkeypatch.setattr(models, "__path__", [str(tmp_path / "models")])
+    monkeypatch.delitem(sys.modules, "modelmill.models.mine", raising=False)
+    with pytest.raises(ModelmillError, match=said):
+        parts.part("models", "mine", "arch")
 
 
 @pytest.mark.parametrize("name", ["Softmax", "1st", "a-b", "a b", "", "a;b", "ä", "$(x)"])

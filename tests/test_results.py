@@ -78,11 +78,12 @@ def test_a_result_is_what_was_trained_and_evaluated(everything, evaluated, tmp_p
 
 
 @pytest.mark.parametrize(
-    "other", [{"net": {"bias": False}}, {"data": "e"}, {"evaluated_with": {"split": "validation"}}]
+    "other", [{"seed": 2}, {"data": "e"}, {"evaluated_with": {"split": "validation"}}]
 )
 def test_what_has_other_settings_or_data_is_no_result(other, everything, evaluated, tmp_path):
     evaluated("mnist_softmax", {"accuracy": 0.9123}, **other)
-    assert collect(everything, tmp_path)["mnist_softmax"]["value"] is None
+    result = collect(everything, tmp_path)["mnist_softmax"]
+    assert (result["value"], table.shown_value(result)) == (None, "of other settings")
 
 
 def test_metrics_and_figures_of_different_evaluations_are_no_result(

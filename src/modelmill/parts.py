@@ -9,6 +9,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
+from modelmill.errors import ModelmillError
 from modelmill.reference import Better
 from modelmill.schema import check_choice
 
@@ -20,12 +21,13 @@ def part(kind: str, name: str, where: str) -> ModuleType:
     """The module ``modelmill.KIND.NAME``; `where` is the key that asked for it.
 
     Raises:
-        ModelmillError: there is no such part.
+        ModelmillError: there is no such part, or its file cannot be imported.
     """
-    if name in _modules(kind) and (found := _part(kind, name)):
+    if name not in _modules(kind):
+        check_choice(where, name, parts(kind))
+    if found := _part(kind, name):
         return found
-    check_choice(where, name, parts(kind))
-    raise AssertionError  # the name is none of them
+    raise ModelmillError(f"{where}: {_file(kind, name)} has no {DEMANDED[kind]}")
 
 
 def parts(kind: str) -> list[str]:
@@ -42,6 +44,17 @@ def _modules(kind: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules([str(PACKAGE / kind)]))
 
 
+def _file(kind: str, name: str) -> str:
+    return f"src/modelmill/{kind}/{name}.py"
+
+
 def _part(kind: str, name: str) -> ModuleType | None:
-    module = importlib.import_module(f"modelmill.{kind}.{name}")
+    try:
+        module = importlib.import_module(f"modelmill.{kind}.{name}")
+    except SyntaxError as error:
+        raise ModelmillError(f"{error.filename}: line {error.lineno}: {error.msg}") from None
+    except ModuleNotFoundError as error:
+        raise ModelmillError(
+            f"{_file(kind, name)}: {error}: if it is not misspelt, install it, or run `make setup`"
+        ) from None
     return module if hasattr(module, DEMANDED[kind]) else None

@@ -92,6 +92,9 @@ def validate(schema: type[S], value: object, where: str, origin: str = "params.y
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "model_attributes_type":  # one of several blocks, each with a name
+            name = first["input"] if isinstance(first["input"], str) else "..."
+            message = f"a block is expected here, such as {{name: {name:.60}}}"
         found = (
             "" if isinstance(first["input"], dict | list) else f", found {shown(first['input'])}"
         )

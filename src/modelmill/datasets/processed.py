@@ -68,7 +68,7 @@ class Vocabulary(Open):
 
 
 class Facts(dict[str, Any]):
-    """The values of meta.json; one that is asked for and not there is damage, but for `scale`."""
+    """The values of meta.json; only `scale` may be asked for and not be there."""
 
     folder: Path
 
@@ -76,7 +76,8 @@ class Facts(dict[str, Any]):
         if key == "scale":  # integers have one, `Meta` sees to that
             return 1.0
         raise ModelmillError(
-            f"{self.folder / META} is damaged: it has no {key}: run `{_remedy(self.folder)}`"
+            f"{self.folder / META} has no {key}: its reader gives none to `describe`, or it is "
+            f"damaged: run `{_remedy(self.folder)}`"
         )
 
 

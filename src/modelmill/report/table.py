@@ -36,6 +36,7 @@ COLUMNS = [
     "",
     "published",
 ]
+OTHERS = "of other settings"
 REACHED, ON_PAR, SHORT, ONE_RUN = "reached", "on par", "short", "one run"
 
 Result = dict[str, Any]
@@ -44,7 +45,7 @@ Result = dict[str, Any]
 def collect(
     params: Params, root: Path, seconds: Callable[[Card], float | None]
 ) -> dict[str, Result]:
-    """The results in `root` by model; None as value where params.yaml asks for other ones.
+    """The results in `root` by model; None as value where there are none that params.yaml asks for.
 
     Where a model's files are damaged, `problem` says which, and what to do about it.
 
@@ -92,15 +93,17 @@ def _measured(
     seconds: Callable[[Card], float | None],
     known: Seeds | None,
 ) -> Result:
-    """What there is to tell of a training and its evaluation; nothing if they are other ones."""
+    """What there is to tell of a training and its evaluation; `others` if they are other ones."""
     model = params.models[name]
     card = artifacts.read_card(data / "models" / name)
     of_these = prepared.find(model.dataset, params.datasets[model.dataset], data.parent)
     evaluation = artifacts.read_evaluation(data, card)
     if card.settings != params.training(name) or not of_these or card.data != of_these.digest:
+        return {"others": True}
+    if evaluation is None:
         return {}
-    if evaluation is None or evaluation["eval"] != model.eval.model_dump():
-        return {}
+    if evaluation["eval"] != model.eval.model_dump():
+        return {"others": True}
     history = read_history(data / "models" / name)
     metric, measured = model.reference.metric, evaluation["metrics"]
     result: Result = {
@@ -192,7 +195,9 @@ def rows(results: Mapping[str, Result]) -> list[dict[str, str]]:
 def shown_value(result: Result) -> str:
     if result["value"] is not None:
         return number(result["value"])
-    return "damaged" if "problem" in result else "not run"
+    if "problem" in result:
+        return "damaged"
+    return OTHERS if "others" in result else "not run"
 
 
 def _shown_seeds(result: Result) -> str:
@@ -200,7 +205,7 @@ def _shown_seeds(result: Result) -> str:
     if "seeds" not in result:
         return ""
     if (over_seeds := result["seeds"]) is None:
-        return "of other settings"
+        return OTHERS
     low, high = map(number, over_seeds["interval"])
     return f"{number(over_seeds['mean'])}, {low} to {high} ({over_seeds['count']})"
 
