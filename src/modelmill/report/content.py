@@ -140,7 +140,7 @@ def _cells(about: str, result: table.Result, row: dict[str, str]) -> dict[str, C
     """The cells of the table's row, by column."""
     value, published = result["value"], result["published"]
     ratio = value / published if value is not None and published else None
-    over_seeds = "mean " + row[table.SEEDS] if result.get("seeds") else ""
+    over_seeds = "mean " + row[table.SEEDS].replace(", ", ",\n") if result.get("seeds") else ""
     return {
         "model": Cell(row["model"], row["model"], about),
         "metric": Cell(row["metric"], row["metric"], f"{result['better']} is better"),
