@@ -157,7 +157,7 @@ def test_a_verdict_has_its_colour_and_a_part_of_the_schedule_has_none(page):
 def test_seeds_are_an_interval_in_the_table_and_a_band_behind_the_curve(everything, root, page):
     shown = {model.name: model for model in content.models(everything, root, lambda card: None)}
     own = shown["line_sgd"].cells["ours"]
-    assert own.note == f"mean {own.text}, {own.text} to {own.text} (2)"
+    assert own.note == f"mean {own.text},\n{own.text} to {own.text} (2)"
     assert own.note in page.read_text(encoding="utf-8")
     (loss,) = shown["line_sgd"].charts
     assert loss["spec"]["datasets"]["seeds"][1] == {"epoch": 5000, "low": 0.1, "high": 1}
