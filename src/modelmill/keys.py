@@ -210,9 +210,10 @@ def _either(words: list[str]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """A value as conf/ has it; of a block, which of several it is, or nothing."""
+    """A value as conf/ has it; of a block, the key that says which of several it is, or nothing."""
     if isinstance(value, Section):
-        return next((getattr(value, tag) for tag in TAGS if tag in type(value).model_fields), "")
+        tags = [tag for tag in TAGS if tag in type(value).model_fields]
+        return "".join(f"{{{tag}: {getattr(value, tag)}}}" for tag in tags)
     if isinstance(value, str):
         return value or '""'
     if isinstance(value, settings.Duration):
