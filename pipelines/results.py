@@ -100,7 +100,8 @@ def chosen(report: Mapping[str, Any], params: Params) -> str:
     """The README's few rows, of those that there are; one not published yet is there as not run."""
     from modelmill.report import table
 
-    lines = ["| model | what it is | metric | ours | published |", "| --- " * 5 + "|"]
+    columns = ("model", "what it is", "metric", "ours", table.SEEDS, "published")
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for name in CHOSEN:
         if not (model := params.models.get(name)):
             continue
@@ -112,6 +113,6 @@ def chosen(report: Mapping[str, Any], params: Params) -> str:
             **report["models"].get(name, {}),
         }
         (row,) = table.rows({name: result})
-        cells = (name, model.about, row["metric"], row["ours"], row["published"])
+        cells = (row[column] if column in row else model.about for column in columns)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
