@@ -113,6 +113,7 @@ def chosen(report: Mapping[str, Any], params: Params) -> str:
             **report["models"].get(name, {}),
         }
         (row,) = table.rows({name: result})
-        cells = (row[column] if column in row else model.about for column in columns)
+        row["what it is"] = model.about
+        cells = (row[column] for column in columns)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
