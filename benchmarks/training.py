@@ -268,7 +268,12 @@ def ratios(rows: Mapping[str, Mapping[str, Any]], other: str) -> float:
 def table(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Lines of a Markdown table, and one of what it comes to."""
     present = [who for who in TITLES if any(who in row for row in rows.values())]
-    head = ["", *(TITLES[who] for who in present), "over the fastest", "GFLOP/s (of a product's)"]
+    head = [
+        "",
+        *(TITLES[who] for who in present),
+        "over the fastest",
+        "GFLOP/s (share of a matrix product's)",
+    ]
     lines = [head, ["---"] * len(head)]
     for name, row in rows.items():
         best = max(row[who] for who in present[1:] if who in row)

@@ -122,7 +122,16 @@ def check() -> None:
     if remembered() is None and "DVC_EXP_NAME" in os.environ:
         return
     overrides = made_by(actual)
-    stale = list(differences(yaml_data(compose(overrides)), actual))
+    try:
+        expected = yaml_data(compose(overrides))
+    except ModelmillError as error:
+        if not overrides:
+            raise
+        raise ModelmillError(
+            f"{error}; {PARAMS} was composed with {shlex.join(overrides)}: run `modelmill compose` "
+            "with those that still apply"
+        ) from None
+    stale = list(differences(expected, actual))
     if stale:
         more = [f"and {len(stale) - MANY} more"] * (len(stale) > MANY)
         raise ModelmillError(

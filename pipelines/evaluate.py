@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from modelmill.files import require_writable, write_json
-from modelmill.params import load
+from modelmill.params import load, require_unchanged
 from modelmill.schema import choose
 
 
@@ -30,5 +30,6 @@ def main() -> None:
     with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         runtime.start(params.seed)
         metrics = evaluate(job, entry.eval)
+        require_unchanged(params, lambda given: given.models[name].eval, f"{name} was evaluated")
         write_json(data / "metrics" / f"{name}.json", metrics)
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)

@@ -3,10 +3,8 @@
 import argparse
 from pathlib import Path
 
-from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder
-from modelmill.params import load
-from modelmill.parts import part
+from modelmill.params import load, require_unchanged
 from modelmill.schema import choose
 
 
@@ -18,9 +16,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     name = parser().parse_args().dataset
-    dataset = choose(load().datasets, name, "datasets")
-    reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
-    if not (raw := Path("data/raw", name)).is_dir():
-        raise ModelmillError(f"{raw} is missing: run `dvc repro download@{name}`")
+    params = load()
+    dataset = choose(params.datasets, name, "datasets")
     with replacing_folder(Path("data/processed", name)) as folder:
-        reader.prepare(raw, folder, dataset.options)
+        dataset.prepare(name, folder)
+        require_unchanged(params, lambda now: now.datasets[name].options, f"{name} was prepared")

@@ -163,6 +163,8 @@ class Pool:
 
     def _reproduce(self, name: str) -> bool:
         """One stage, its last line shown where there is a terminal, else all of its lines."""
+        if self.stopping:
+            return False
         place, began = self._places.pop(), time.monotonic()
         lines: list[str] = []
         command = [*DVC, "--wait-for-lock", "repro", "--quiet", "--single-item", name]
@@ -179,6 +181,8 @@ class Pool:
         ):
             assert process.stdout
             self._processes.add(process)
+            if self.stopping:  # since before it could be told
+                os.killpg(process.pid, signal.SIGINT)
             for line in map(str.rstrip, process.stdout):
                 lines.append(line)
                 if bar.disable:

@@ -74,8 +74,10 @@ def main() -> None:
     page = table.insert(PAGE.read_text(encoding="utf-8"), "results", table.markdown(report))
     readme = table.insert(README.read_text(encoding="utf-8"), "chosen", chosen(report, params))
     for picture in PICTURES:
-        shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
-    draw_pretraining(Path("data/models"), REPORT.parent / PRETRAINING)
+        if picture.partition("/")[0] in params.models:
+            shutil.copy(Path("data/figures", picture), REPORT.parent / picture.replace("/", "_"))
+    if {name for pair in PRETRAINED.values() for name in pair} <= {*params.models}:
+        draw_pretraining(Path("data/models"), REPORT.parent / PRETRAINING)
     write_json(REPORT, report)
     write_text(PAGE, page)
     write_text(README, readme)

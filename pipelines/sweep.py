@@ -69,6 +69,10 @@ def main() -> None:
                 raise KeyboardInterrupt(
                     f"{done} of {total} trials are kept; --resume runs the others"
                 ) from None
+        elif not trials.user_attrs.get(study.RECORDED):
+            from modelmill.sweeps import engine
+
+            engine.record(name, sweep, params, trials, folder)
         print(table.plain(trials, sweep, BEST))
         if (folder / table.PAGE).exists():
             print(f"plots: {folder / table.PAGE}")
@@ -95,12 +99,16 @@ def _data(sweep: settings.Sweep, params: Params) -> Processed:
 
 
 def _require_own(sweep: settings.Sweep, path: Path) -> None:
-    """Raises ModelmillError unless all that is searched is the model's, and its file committed."""
+    """Raises ModelmillError unless the model's file can take all keys, and is committed."""
     for key in sweep.space:
         if not key.startswith(f"models.{sweep.model}."):
             raise ModelmillError(f"{key} is no key of {path}: --promote writes an experiment")
     if changed := repository.uncommitted(str(path)):
         raise ModelmillError(f"commit it first, so that git shows what --write changed: {changed}")
+    from modelmill.sweeps import promote
+
+    some = {key: dimension.extremes()[0] for key, dimension in sweep.space.items()}
+    promote.in_model(path.read_text(encoding="utf-8"), some, sweep.model, str(path))
 
 
 def _promote(

@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelmill import repository
-from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder, require_writable
-from modelmill.params import Model, load
+from modelmill.params import load, require_unchanged
 from modelmill.schema import choose
 
 
@@ -41,19 +40,9 @@ def main() -> None:
         recorder.start(card, data.meta, params.profile, entry.about)
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)
-        _require_unchanged(params.seed, name, entry)
+        require_unchanged(params, lambda given: given.training(name), f"{name} was trained")
         with replacing_folder(models / name) as folder:
             card = replace(card, kept=training.kept)
             artifacts.save(folder, training.model, card, training.history, training.snapshots)
         recorder.end(training.seconds)
     checkpoints.remove()
-
-
-def _require_unchanged(seed: int, name: str, entry: Model) -> None:
-    """DVC would record a result under the parameters there are now, not those it was made with."""
-    now = load()
-    if (now.seed, now.models.get(name)) != (seed, entry):
-        raise ModelmillError(
-            f"params.yaml changed while {name} was trained with what it said before: "
-            "the result is not kept; run dvc repro again"
-        )

@@ -1,4 +1,4 @@
-"""Opens MLflow's pages, on which runs are compared."""
+"""Serves MLflow's pages, on which runs are compared."""
 
 import argparse
 import os

@@ -86,6 +86,17 @@ def called(folder, *arguments):
     return found.returncode, found.stdout + found.stderr
 
 
+def test_a_folder_that_was_removed_is_one_line(tmp_path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    script = f"import os; os.rmdir({str(folder)!r}); from modelmill.command import main; main()"
+    command = [sys.executable, "-c", script, "results"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    said = "error: the current folder was removed: cd into your clone first\n"
+    assert (found.returncode, found.stderr) == (2, said)
+
+
 def test_a_file_to_write_is_meant_from_where_the_command_was_typed():
     code, said = called(ROOT / "docs", "sample", "char_rnn", "--output", "nowhere/said.txt")
     assert code == 2

@@ -140,6 +140,17 @@ def test_check_remembers_the_overrides_it_composed_with(house, monkeypatch):
     assert "modelmill compose profile=smoke seed=5" in str(error.value)
 
 
+def test_a_remembered_override_that_applies_no_more_is_named(house, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["compose", "models.char_rnn.fit.clip_norm=3.0"])
+    compose.main()
+    edit(house, "config.yaml", "    - char_rnn\n", "")
+    with pytest.raises(ModelmillError) as error:
+        compose.check()
+    assert "params.yaml was composed with models.char_rnn.fit.clip_norm=3.0: run" in str(
+        error.value
+    )
+
+
 def test_what_we_composed_is_checked_in_an_experiment_too(house, monkeypatch):
     monkeypatch.setattr("sys.argv", ["compose"])
     compose.main()

@@ -152,6 +152,16 @@ def test_visible_biases_begin_at_the_log_odds_of_the_pixels(model):
     np.testing.assert_allclose(model.get_weights()[1], expected, rtol=1e-5, atol=1e-7)
 
 
+def test_validation_is_held_against_what_was_learnt_from():
+    import tensorflow as tf
+
+    x = np.zeros((50, VISIBLE), np.uint8)
+    x[4:40] = 1  # the training examples that are not learnt from
+    data = Processed(Path(), {"splits": {"train": [0, 40], "validation": [40, 50]}}, {"x": x})
+    batches = density.batches(data, "validation", make_fit(examples=4), 1)
+    assert not batches.batch(batches.load(0, 0, 1), tf.constant(0))["known"].numpy().any()
+
+
 @pytest.mark.parametrize(("dtype", "scale"), [("uint8", 1 / 255), ("float32", 1.0)])
 def test_grey_pixels_are_refused(dtype, scale):
     meta = {"scale": scale, "input_shape": [28, 28], "arrays": {"x": {"dtype": dtype}}}

@@ -21,7 +21,7 @@ from pipelines import results
 RNG = np.random.default_rng(0)
 LINE = (np.linspace(0, 1, 11), np.linspace(0, 2, 11) ** 1.1)
 DIGITS = RNG.random((14, 9, 8)).astype(np.float32)
-NAMES = ["zero", "one", "two"]
+NAMES = ["zero", "$_$", "b_$x_$"]  # which is no mathematics
 
 
 @pytest.fixture

@@ -300,7 +300,7 @@ def test_ratings(given, films):
 def stored(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stored")
     np.save(folder / "x.npy", np.arange(12, dtype=np.float32).reshape(6, 2))
-    processed.describe(folder, {"train": (0, 4), "test": (4, 6)}, scale=0.5)
+    processed.describe(folder, {"train": (0, 4), "test": (4, 6)}, scale=1.0)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

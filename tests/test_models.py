@@ -224,6 +224,25 @@ def test_other_models_are_not_read(small_convnet):
     assert insights.reading(small_convnet, np.zeros((1, 8, 6), np.float32)) is None
 
 
+def test_of_ones_own_architecture_only_what_fits_is_shown():
+    import keras
+
+    from modelmill.layers.recurrent import Recurrent
+    from modelmill.trained import inference, insights
+
+    images = keras.Input((6, 5), name="x")
+    by_row = keras.Model(images, keras.layers.Dense(3)(images))
+    assert insights.first_filters(by_row) is None
+    assert insights.halves(by_row) is None
+    first, *_ = Recurrent("lstm", 4, 1.0, "glorot_uniform")(images)
+    _, last, *_ = Recurrent("lstm", 4, 1.0, "glorot_uniform")(first)
+    stacked = keras.Model(images, keras.layers.Dense(3)(last))
+    assert insights.reading(stacked, np.zeros((1, 6, 5), np.float32)) is None
+    item = keras.Input((), name="item", dtype="int32")
+    rated = keras.Model(item, keras.layers.Dense(1)(keras.layers.Embedding(9, 2)(item)))
+    assert inference.alike(rated, np.ones((4, 9)), 0) is None
+
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 

@@ -3,6 +3,7 @@
 import copy
 import re
 import sys
+from contextlib import nullcontext
 
 import pytest
 from conftest import ROOT
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from modelmill import models, params, parts
 from modelmill.errors import ModelmillError
 from modelmill.plain_yaml import read_yaml, yaml_data
+from modelmill.sweeps.settings import with_values
 from modelmill.training.settings import parse_duration
 
 
@@ -144,12 +146,32 @@ def test_a_missing_key_is_named(valid):
         params.parse(changed)
 
 
+MACHINES = {
+    ("mnist_rbm", "mnist_mlp"): "'density' trains a Boltzmann machine of ones and zeros, 'mlp' is",
+    ("mnist_mlp", "mnist_rbm"): "'classification' trains no Boltzmann machine, 'rbm' is a Boltz",
+    ("movielens_rbm_item", "movielens_mf"): "machines of ratings, 'factorization' is none",
+    ("movielens_mf", "movielens_rbm_item"): "'rating' trains no Boltzmann machine, 'rating_rbm' is",
+}
+
+
+@pytest.mark.parametrize(("name", "other"), MACHINES)
+def test_a_task_is_given_the_kind_of_model_that_it_trains(valid, name, other):
+    changed = copy.deepcopy(valid)
+    for key in ("arch", "net"):
+        changed["models"][name][key] = valid["models"][other][key]
+    with pytest.raises(ModelmillError, match=f"models.{name}.arch: .*{MACHINES[name, other]}"):
+        params.parse(changed)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("import foo_bar", r"src/modelmill/models/mine\.py: No module named 'foo_bar': if"),
         ("def build(:", r"mine\.py: line 1: invalid syntax"),
         ("units = 1", r"arch: src/modelmill/models/mine\.py has no Net"),
+        ("class Net: pass", r"arch: src/modelmill/models/mine\.py has no INPUTS"),
+        ("from modelmill.layers import no", r"mine\.py: ImportError: cannot import name 'no'"),
+        ("class Net(Sektion): pass", r"mine\.py: NameError: name 'Sektion' is not defined"),
     ],
 )
 def test_a_mistake_in_ones_own_part_is_named(tmp_path, monkeypatch, text, said):
@@ -210,29 +232,26 @@ def test_lengths_that_mean_nothing(text):
         parse_duration(text)
 
 
-@pytest.mark.parametrize("change", ["seed", "models.line_sgd.fit.learning_rate", "nothing"])
-def test_a_result_is_kept_only_if_params_are_those_it_was_made_with(change, monkeypatch):
-    from pipelines import train
-
+@pytest.mark.parametrize(
+    ("changed", "kept"),
+    [
+        ({"seed": 2}, False),
+        ({"models.line_sgd.fit.learning_rate": 0.5}, False),
+        ({"models.line_sgd.about": "another", "models.line_sgd.reference.goal": 0.5}, True),
+        ({"models.line_gd.fit.learning_rate": 0.5}, True),  # another model is none of its business
+        (None, False),  # the model is gone
+    ],
+)
+def test_a_result_is_kept_only_if_params_are_those_it_was_made_with(changed, kept, monkeypatch):
     before = params.load(ROOT / "params.yaml")
-    data = before.model_dump()
-    if change == "seed":
-        data["seed"] += 1
-    elif change != "nothing":
-        data["models"]["line_sgd"]["fit"]["learning_rate"] *= 2
-    data["models"]["line_gd"]["fit"]["batch_size"] += 1  # another model is none of its business
-    monkeypatch.setattr(train, "load", lambda: params.parse(data, "params.yaml"))
+    data = with_values(before.model_dump(), changed or {})
+    if changed is None:
+        del data["models"]["line_sgd"]
+    monkeypatch.setattr(params, "load", lambda: params.parse(data))
 
-    def check():
-        train._require_unchanged(before.seed, "line_sgd", before.models["line_sgd"])
-
-    if change == "nothing":
-        check()
-    else:
-        with pytest.raises(
-            ModelmillError, match=r"params\.yaml changed while line_sgd was trained"
-        ):
-            check()
+    expected = nullcontext() if kept else pytest.raises(ModelmillError, match=r"while it was tried")
+    with expected:
+        params.require_unchanged(before, lambda now: now.training("line_sgd"), "it was tried")
 
 
 @pytest.mark.parametrize(

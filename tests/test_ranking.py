@@ -117,8 +117,7 @@ def seen_fit(**keys):
     return validate(task.Fit, fit | {"learning_rate": 0.1, "gibbs_steps": 1} | keys, "fit")
 
 
-@pytest.fixture
-def machine(tensorflow):
+def made():
     import keras
 
     keras.utils.set_random_seed(4)
@@ -127,6 +126,11 @@ def machine(tensorflow):
     draw = np.random.default_rng(1)
     model.set_weights([draw.normal(0, 0.7, w.shape) for w in model.get_weights()])
     return model
+
+
+@pytest.fixture
+def machine(tensorflow):
+    return made()
 
 
 def test_what_is_seen_is_that_of_the_training_ratings(machine):
@@ -145,9 +149,13 @@ def test_what_is_seen_is_that_of_the_training_ratings(machine):
     assert found == [[3, 9], [0]]
 
 
-def test_lists_are_measured_in_training_as_in_evaluation(machine):
+@pytest.mark.parametrize("items", [14, 8])  # of which eight do not fill a list
+def test_lists_are_measured_in_training_as_in_evaluation(items, monkeypatch):
     import tensorflow as tf
 
+    monkeypatch.setitem(META, "items", items)
+    monkeypatch.setattr("test_ranking.RATED", [[u, i % items, s] for u, i, s in RATED])
+    machine = made()
     held_out = task.batches(seen_data(), "validation", seen_fit(), 1)
     batch = held_out.batch(held_out.load(0, 0, 1), tf.constant(0))
     score, _ = task.measure(machine, batch, {}, seen_fit())

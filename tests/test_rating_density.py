@@ -8,9 +8,9 @@ import pytest
 
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.models import factorization, rating_rbm
+from modelmill.models import rating_rbm
 from modelmill.schema import validate
-from modelmill.tasks import rating, rating_density
+from modelmill.tasks import rating_density
 
 NAMES = ("user", "item", "rating")
 USERS, ITEMS, STARS = 3, 4, 5
@@ -235,20 +235,6 @@ def test_a_share_is_for_two_machines():
     single = rating_density.spec(META, make_fit(rows=["item"]))
     with pytest.raises(ModelmillError, match=r"not for 1"):
         rating_rbm.check(shared, single)
-
-
-def test_tasks_and_architectures_that_do_not_suit_each_other_are_refused():
-    fit = {"length": "1 step", "batch_size": 1, "optimizer": {"name": "sgd"}, "learning_rate": 1.0}
-    pairs = rating.spec(META, validate(rating.Fit, fit, "fit"))
-    with pytest.raises(ModelmillError, match="predicts from known ratings"):
-        rating_rbm.check(rating_rbm.Net.model_validate(NET), pairs)
-    net = {"factors": 2, "initializer": {"name": "normal", "stddev": 0.1}, "mean": 3.5}
-    settings, known = (
-        factorization.Net.model_validate(net),
-        rating_density.spec(META, make_fit(rows=["item"])),
-    )
-    with pytest.raises(ModelmillError, match="takes a user and an item, not item_stars"):
-        factorization.check(settings, known)
 
 
 def test_a_machine_is_named_once():

@@ -203,7 +203,7 @@ def test_generated_digits_can_be_told_apart(folders):
 
 @pytest.fixture
 def stored(tmp_path):
-    np.save(tmp_path / "x.npy", np.arange(12, dtype=np.float32).reshape(6, 2))
+    np.save(tmp_path / "x.npy", np.arange(12, dtype=np.uint8).reshape(6, 2))
     np.save(tmp_path / "y.npy", np.arange(6, dtype=np.uint8))
     processed.describe(tmp_path, {"train": (0, 4), "test": (4, 6)}, scale=0.5)
     return tmp_path
@@ -218,6 +218,7 @@ def test_what_is_described_is_loaded(stored):
 
 
 def test_what_has_no_scale_is_taken_as_it_is(stored):
+    np.save(stored / "x.npy", np.zeros((6, 2), np.float32))
     processed.describe(stored, {"train": (0, 4), "test": (4, 6)})
     assert processed.load(stored, verify=True).meta["scale"] == 1
 
@@ -230,7 +231,7 @@ def test_arrays_are_read_only(stored):
 def test_the_digest_tells_contents_apart(stored):
     before = processed.load(stored).digest
     np.save(stored / "y.npy", np.array([0, 1, 2, 3, 4, 6], np.uint8))
-    processed.describe(stored, {"train": (0, 4), "test": (4, 6)})
+    processed.describe(stored, {"train": (0, 4), "test": (4, 6)}, scale=0.5)
     assert processed.load(stored).digest != before
 
 
@@ -254,6 +255,12 @@ def test_splits_are_disjoint_and_whole(stored, splits, problem):
     (stored / "meta.json").write_text(json.dumps(meta | {"splits": splits}))
     with pytest.raises(ModelmillError, match=problem):
         processed.load(stored)
+
+
+def test_a_scale_is_for_integers(stored):
+    np.save(stored / "x.npy", np.zeros((6, 2), np.float32))
+    with pytest.raises(ModelmillError, match="a scale is for integers, and array x is float32"):
+        processed.describe(stored, {"train": (0, 4), "test": (4, 6)}, scale=0.5)
 
 
 def test_examples_in_two_splits_are_counted(stored):

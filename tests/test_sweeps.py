@@ -180,6 +180,25 @@ def test_a_models_file_is_written_as_it_was_but_for_the_values(path):
     assert changed.startswith(text[: text.index("about:")])
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "written"),
+    [
+        ("fit.learning_rate", 0.5, {"fit": {"learning_rate": 0.5}}),
+        ("fit.optimizer.momentum", 0.9, {"fit": {"optimizer": {"momentum": 0.9}}}),
+    ],
+)
+def test_a_model_that_inherits_gets_the_blocks_it_lacks(key, value, written):
+    text = "defaults: [mnist_mlp@_here_]\n\nabout: A delta  # of the other\n"
+    changed = promote.in_model(text, {f"models.mine.{key}": value}, "mine", "mine.yaml")
+    assert yaml_data(changed) == {**yaml_data(text), **written}
+    assert changed.startswith(text)
+
+
+def test_a_list_that_is_inherited_is_not_written_in_part():
+    with pytest.raises(ModelmillError, match=r"mine\.yaml: .*hidden_units\.0: the list is another"):
+        promote.in_model("about: A\n", {"models.mine.net.hidden_units.0": 9}, "mine", "mine.yaml")
+
+
 def study_of(values, **attributes):
     """A study of trials with these values, which ended well if `attributes` do not say else."""
     import optuna
@@ -299,12 +318,34 @@ class Swept(Clone):
         known = study.open_study(study.storage(folder), name, settings.load(self.conf, name))
         return {trial.number: trial.datetime_complete for trial in study.judged(known)}
 
+    def forget(self, name):
+        """Takes a sweep's runs out of MLflow."""
+        from modelmill.sweeps import study
+        from modelmill.tracking import store
+
+        with self.here():
+            client = store.connect()
+            found = client.search_runs(
+                [store.experiment(client, "mnist")], f"tags.sweep = '{name}'"
+            )
+            for run in found:
+                client.delete_run(run.info.run_id)
+        kept = study.storage(self.path / "data/sweeps" / name)
+        known = study.open_study(kept, name, settings.load(self.conf, name))
+        assert known.user_attrs[study.RECORDED]
+        known.set_user_attr(study.RECORDED, False)
+
     @property
     def conf(self):
         return self.path / "conf/sweep"
 
     def trials(self, name):
         return pd.read_csv(self.path / "data/sweeps" / name / "trials.csv")
+
+
+def recorded(run):
+    """What MLflow has of a run of a sweep, comparable."""
+    return run["tags"].get("trial", ""), run["status"], str(sorted(run["metrics"].items()))
 
 
 @pytest.fixture(scope="module")
@@ -356,7 +397,10 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
     history = read_history(clone.path / "data/models/mnist_mlp")
     assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
 
+    clone.forget("failing")  # as if MLflow's server had been down all the time
     printed = clone.sweep("failing", "--write")
+    again = [run for run in clone.runs() if run["tags"].get("sweep") == "failing"]
+    assert sorted(map(recorded, again)) == sorted(map(recorded, runs))
     assert f"+  learning_rate: {best['fit.learning_rate']}\n" in printed
     assert "+  hidden_units: [8]\n" in printed
     clone.run("modelmill", "compose", "--check")

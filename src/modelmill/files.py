@@ -147,3 +147,13 @@ def sha256(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    """Hex digest of what `write_text` writes."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def data_sha256(value: Any) -> str:
+    """Hex digest of plain data, in which the order of keys does not count."""
+    return text_sha256(json.dumps(value, sort_keys=True))

@@ -6,7 +6,8 @@ in ``evaluation/TASK.py``, `Options` in ``datasets/READER.py``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +119,27 @@ def load(path: Path = Path("params.yaml")) -> Params:
     return parse(read_yaml(path))
 
 
+def require_unchanged(before: Params, read: Callable[[Params], Any], done: str) -> None:
+    """Looks whether params.yaml still says what a stage was run with.
+
+    DVC records a result under the parameters that there are at its end.
+
+    Args:
+        read: takes what the stage depends on.
+        done: what the stage did.
+
+    Raises:
+        ModelmillError: it does not.
+    """
+    with suppress(KeyError):
+        if read(load()) == read(before):
+            return
+    raise ModelmillError(
+        f"params.yaml changed while {done} with what it said before: the result is not kept; "
+        "run dvc repro again"
+    )
+
+
 def parse(value: Any, origin: str = "params.yaml") -> Params:
     """Types and validates the data of params.yaml; `origin` is named in errors.
 
@@ -159,6 +181,12 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
         raise ModelmillError(
             f"{where}.arch: '{entry.arch}' takes {', '.join(arch.INPUTS)}, "
             f"task '{entry.task}' gives {', '.join(task.INPUTS)}"
+        )
+    wanted, found = (getattr(each, "MACHINE", None) for each in (task, arch))
+    if wanted != found:
+        raise ModelmillError(
+            f"{where}.arch: task '{entry.task}' trains {wanted or 'no Boltzmann machine'}, "
+            f"'{entry.arch}' is {found or 'none'}"
         )
     _check_columns(f"{where}.fit", entry.fit, [*task.METRICS], reader.SPLITS)
     check_choice(f"{where}.eval.split", entry.eval.split, reader.SPLITS)

@@ -9,12 +9,20 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, in_one_line
 from modelmill.reference import Better
 from modelmill.schema import check_choice
 
 PACKAGE = Path(__file__).parent
-DEMANDED = {"datasets": "Options", "evaluation": "Eval", "models": "Net", "tasks": "METRICS"}
+DEMANDED = {  # the first tells a part from a helper
+    "datasets": ("Options", "SPLITS", "ARRAYS", "prepare"),
+    "evaluation": ("Eval", "METRICS", "evaluate"),
+    "models": ("Net", "INPUTS", "build"),
+    "tasks": (
+        *("METRICS", "Fit", "ARRAYS", "INPUTS", "STATE"),
+        *("spec", "batches", "learn", "measure", "metrics"),
+    ),
+}
 
 
 def part(kind: str, name: str, where: str) -> ModuleType:
@@ -25,14 +33,17 @@ def part(kind: str, name: str, where: str) -> ModuleType:
     """
     if name not in _modules(kind):
         check_choice(where, name, parts(kind))
-    if found := _part(kind, name):
-        return found
-    raise ModelmillError(f"{where}: {_file(kind, name)} has no {DEMANDED[kind]}")
+    found = _module(kind, name)
+    for demanded in DEMANDED[kind]:
+        if not hasattr(found, demanded):
+            raise ModelmillError(f"{where}: {_file(kind, name)} has no {demanded}")
+    return found
 
 
 def parts(kind: str) -> list[str]:
     """The names of all parts of a kind."""
-    return [name for name in _modules(kind) if _part(kind, name)]
+    mark, *_ = DEMANDED[kind]
+    return [name for name in _modules(kind) if hasattr(_module(kind, name), mark)]
 
 
 def metrics(task: str) -> dict[str, Better]:
@@ -48,13 +59,14 @@ def _file(kind: str, name: str) -> str:
     return f"src/modelmill/{kind}/{name}.py"
 
 
-def _part(kind: str, name: str) -> ModuleType | None:
+def _module(kind: str, name: str) -> ModuleType:
     try:
-        module = importlib.import_module(f"modelmill.{kind}.{name}")
+        return importlib.import_module(f"modelmill.{kind}.{name}")
     except SyntaxError as error:
         raise ModelmillError(f"{error.filename}: line {error.lineno}: {error.msg}") from None
     except ModuleNotFoundError as error:
         raise ModelmillError(
             f"{_file(kind, name)}: {error}: if it is not misspelt, install it, or run `make setup`"
         ) from None
-    return module if hasattr(module, DEMANDED[kind]) else None
+    except (ImportError, NameError, AttributeError, TypeError) as error:
+        raise ModelmillError(f"{_file(kind, name)}: {in_one_line(error)}") from None

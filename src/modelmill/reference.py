@@ -45,8 +45,8 @@ def shown_goal(better: Better, value: float | None) -> str:
 
 
 def shown_published(value: float | None, source: str) -> str:
-    """A published figure as it is shown, its source alone where that has no figure."""
-    return source if value is None else f"{number(value)} ({source})"
+    """A published figure as it is shown, with its source; a dash where that has no figure."""
+    return f"{'–' if value is None else number(value)} ({source})"
 
 
 def number(value: float) -> str:

@@ -66,8 +66,8 @@ def start(
 
     Args:
         seed: for initial weights, dropout, and whatever else draws random numbers.
-        shards: parts of a batch that are learnt from side by side, the cores divided among them;
-            1 is for models so small that one core is fastest. None if nothing is to be learnt.
+        shards: parts of a batch that are learnt from side by side, by a thread each: more threads
+            would round a gradient otherwise. None if nothing is to be learnt.
         cores: how many to use; None is all that this process may use. The results are the same.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -84,7 +84,7 @@ def start(
     keras.config.set_floatx("float32")
     cores = cores or available_cores()
     tf.config.threading.set_inter_op_parallelism_threads(min(shards or 1, cores))
-    tf.config.threading.set_intra_op_parallelism_threads(_threads(shards, cores))
+    tf.config.threading.set_intra_op_parallelism_threads(1 if shards else cores)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
 
@@ -99,13 +99,6 @@ def numerics() -> dict[str, str]:
         "instructions": " ".join(name for name in INSTRUCTIONS if name in words),
         **{key: os.environ[key] for key in sorted(os.environ) if key.startswith(VARIABLES)},
     }
-
-
-def _threads(shards: int | None, cores: int) -> int:
-    """How many work on one operation."""
-    if shards is None:
-        return cores
-    return 1 if shards == 1 else max(1, cores // shards)
 
 
 def available_cores() -> int:

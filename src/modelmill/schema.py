@@ -92,13 +92,16 @@ def validate(schema: type[S], value: object, where: str, origin: str = "params.y
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
         message = first["msg"].removeprefix("Value error, ")
+        if not key and first["type"] != "value_error":  # whose own words name the keys
+            key = "the file"
         if first["type"] == "model_attributes_type":  # one of several blocks, each with a name
             name = first["input"] if isinstance(first["input"], str) else "..."
             message = f"a block is expected here, such as {{name: {name:.60}}}"
         found = (
             "" if isinstance(first["input"], dict | list) else f", found {shown(first['input'])}"
         )
-        raise ModelmillError(f"{origin}: {key or 'the file'}: {message}{found}") from None
+        place = f"{origin}: {key}" if key else origin
+        raise ModelmillError(f"{place}: {message}{found}") from None
 
 
 def _path(loc: tuple[int | str, ...], value: Any, kind: str) -> list[str]:

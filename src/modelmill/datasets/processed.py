@@ -5,7 +5,6 @@ corpus is stored once, however it is divided.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
@@ -16,7 +15,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.files import read_json, sha256, undamaged, write_json
+from modelmill.files import data_sha256, read_json, sha256, undamaged, write_json
 from modelmill.schema import Open, PositiveFloat, PositiveInt, Section, validate
 
 META = "meta.json"
@@ -139,10 +138,13 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
 
     Raises:
         ModelmillError: a split is empty, overlaps another, or goes beyond the arrays; a value is
-            not a finite number.
+            not a finite number; there is a scale for what are no integers.
     """
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(out.glob("*.npy"))}
-    if problem := _problem(splits, arrays) or _not_finite(arrays):
+    problem = _problem(splits, arrays) or _not_finite(arrays)
+    if facts.get("scale", 1.0) != 1.0 and arrays["x"].dtype.kind not in "iu":
+        problem = f"a scale is for integers, and array x is {arrays['x'].dtype}"
+    if problem:
         raise ModelmillError(f"{out.name}: {problem}")
     shared = {"shared": _shared(splits, arrays["x"])} if "x" in arrays else {}
     meta = {
@@ -160,8 +162,7 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
 def _digest(folder: Path, meta: Mapping[str, Any]) -> str:
     """Of what meta.json says beside it, and of all other files of a data set."""
     files = [path for path in sorted(folder.iterdir()) if path.name != META]
-    content = [meta, {path.name: sha256(path) for path in files}]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return data_sha256([meta, {path.name: sha256(path) for path in files}])
 
 
 def _problem(splits: Mapping[str, Sequence[int]], arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,5 +1,6 @@
 """The typed entry of a data set in params.yaml: its files, and where they come from."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -139,3 +140,13 @@ class Dataset(Section):
                 raise ModelmillError(f"{origin}: {key}: reader '{self.reader}' makes nothing up")
             typed["generate"] = validate(reader.Generate, self.generate, key, origin)
         return self.model_copy(update=typed)
+
+    def prepare(self, name: str, out: Path) -> None:
+        """Makes the arrays of data set `name`, whose raw files are there, in the folder `out`.
+
+        Raises:
+            ModelmillError: there are no raw files, or the reader refuses them.
+        """
+        if not (raw := Path("data/raw", name)).is_dir():
+            raise ModelmillError(f"{raw} is missing: run `dvc repro download@{name}`")
+        part("datasets", self.reader, f"datasets.{name}.reader").prepare(raw, out, self.options)

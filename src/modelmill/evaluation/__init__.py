@@ -87,11 +87,14 @@ def evaluate(job: Job, options: Any) -> dict[str, float]:
     Raises:
         ModelmillError: an example or token of the split was left out.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     from modelmill.figures import curves
     from modelmill.trained import artifacts
 
     evaluation = part("evaluation", job.card.settings["task"], f"models.{job.name}.task")
     with (  # the last first: what evaluation.json vouches for is there when it comes
+        threadpool_limits(1),  # NumPy's, which rounds otherwise on more
         replacing_folder(job.texts) as texts,
         replacing_folder(job.curves) as tables,
         replacing_folder(job.figures) as pictures,

@@ -56,7 +56,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         _draw_mistakes(job, x, truth, probabilities(logits, loss))
         _draw_insights(job, model, x)
     elif x.ndim == 2 and x.shape[1] > 1 and len(names) <= classes.DISTINCT:
-        _draw_regions(job, model, x, truth)
+        _draw_regions(job, model, x.astype(np.float32) * np.float32(job.data.meta["scale"]), truth)
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == truth)),
         "loss": float(losses(logits, truth, loss).mean()),
@@ -119,7 +119,7 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
     from modelmill.trained import insights
 
     names = job.data.meta["class_names"]
-    digits = (x[:READ] * np.float32(job.data.meta["scale"])).astype(np.float32)
+    digits = x[:READ].astype(np.float32) * np.float32(job.data.meta["scale"])
     filters = insights.first_filters(model)
     if filters is not None and insights.is_linear(model):
         path = job.figures / "weights.png"
@@ -159,7 +159,7 @@ def _draw_pretraining(job: Job) -> None:
 
 
 def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarray) -> None:
-    """The classes over the two most telling inputs, the others at their mean."""
+    """The classes over the two most telling inputs, scaled, with the others at their mean."""
     from modelmill.figures import classes
     from modelmill.trained.inference import predict
 
@@ -168,7 +168,7 @@ def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarr
     first, second = (np.linspace(*ends, PLACES) for ends in zip(low, high, strict=True))
     plane = np.tile(x.mean(axis=0), (PLACES**2, 1)).astype(np.float32)
     plane[:, axes[0]], plane[:, axes[1]] = (grid.ravel() for grid in np.meshgrid(first, second))
-    decided = predict(model, plane, job.data.meta["scale"]).argmax(axis=1).reshape(PLACES, PLACES)
+    decided = predict(model, plane, 1.0).argmax(axis=1).reshape(PLACES, PLACES)
     classes.decision_regions(
         (first, second),
         decided,

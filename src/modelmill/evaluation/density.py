@@ -33,7 +33,8 @@ class Sample(Section):
     """How many examples to begin at, and how many steps of Gibbs sampling to take from each.
 
     Attributes:
-        count: how many pictures, each begun at a training example.
+        count: how many pictures `modelmill sample` makes, each begun at a training example; the
+            evaluation draws ten, begun at examples of its split.
         steps: of Gibbs sampling that lead away from it.
         seed: of the draws.
     """
@@ -51,8 +52,8 @@ class Eval(Section):
         sample: the pictures to draw.
         seed: of the chains.
         chains: of annealed importance sampling, an even number.
-        anneal_for: how many temperatures in each profile.
-        temperatures: how many there are, from the model to start from to this one.
+        anneal_for: how many such steps in each profile.
+        temperatures: how many steps there are, from the model to start from to this one.
         sample_for: how many steps in each profile.
     """
 
@@ -79,6 +80,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     from modelmill.trained.inference import predict
 
     train, test = job.data.split("train"), job.data.split(options.split)
+    train = {name: array[: job.card.settings["fit"]["examples"]] for name, array in train.items()}
     x, v, known = test["x"], _vectors(test["x"]), _vectors(train["x"])
     model = artifacts.restore(job.folder)
     rbm, base = partition.Rbm(*model.get_weights()), log_odds(known)

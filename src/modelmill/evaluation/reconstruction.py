@@ -45,7 +45,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     that of as many principal components (Hinton and Salakhutdinov 2006).
     """
     from modelmill.figures import images
-    from modelmill.trained import artifacts
+    from modelmill.trained import artifacts, insights
     from modelmill.trained.inference import predict
 
     x, scale = job.data.split(options.split)["x"], job.data.meta["scale"]
@@ -64,10 +64,11 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     if options.corruption:
         lines.insert(1, (f"{options.corruption:.0%} missing", corrupted[:SHOWN]))
     else:
-        count, linear = _look_at_codes(job, options.split, model)
-        lines.append((f"PCA, {count}\ncomponents", linear[:SHOWN].clip(0, 1)))
         metrics["squared_error_per_example"] = total / len(x)
-        metrics["squared_error_per_example_of_pca"] = squared_error(linear, x, scale) / len(x)
+        if halves := insights.halves(model):
+            count, linear = _look_at_codes(job, options.split, *halves)
+            lines.append((f"PCA, {count}\ncomponents", linear[:SHOWN].clip(0, 1)))
+            metrics["squared_error_per_example_of_pca"] = squared_error(linear, x, scale) / len(x)
     if x.ndim == 3:
         path = job.figures / "reconstructions.png"
         images.rows(lines, f"{job.name}: what it makes of the {options.split} examples", path)
@@ -104,7 +105,9 @@ def squared_error(outputs: np.ndarray, x: np.ndarray, scale: float) -> float:
     return float(np.square(outputs - x * np.float64(scale)).sum())
 
 
-def _look_at_codes(job: Job, split: str, model: "keras.Model") -> tuple[int, np.ndarray]:
+def _look_at_codes(
+    job: Job, split: str, encoder: "keras.Model", decoder: "keras.Model"
+) -> tuple[int, np.ndarray]:
     """Draws the codes of a split.
 
     Returns:
@@ -112,11 +115,9 @@ def _look_at_codes(job: Job, split: str, model: "keras.Model") -> tuple[int, np.
     """
     from modelmill.evaluation.measures.codes import mapped, of_components
     from modelmill.figures import codes as figures
-    from modelmill.trained import insights
     from modelmill.trained.inference import predict
 
     arrays, scale = job.data.split(split), job.data.meta["scale"]
-    encoder, decoder = insights.halves(model)
     codes = predict(encoder, arrays["x"], scale)
     if names := job.data.meta.get("class_names"):
         points, truth = mapped(codes[:MAPPED]), arrays["y"][:MAPPED]

@@ -33,7 +33,9 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     model = artifacts.restore(job.folder)
     errors = predict(model, arrays["x"], job.data.meta["scale"]) - arrays["y"].astype(np.float64)
     metrics = {"loss": float(np.square(errors).sum()) / len(errors), "examples": len(errors)}
-    if job.card.settings["arch"] == "linear" and job.card.spec.inputs["x"].shape == (1,):
+    spec = job.card.spec
+    from_one_to_one = spec.inputs["x"].shape == (1,) and spec.outputs == 1
+    if job.card.settings["arch"] == "linear" and from_one_to_one:
         weights = np.concatenate([w.numpy().ravel() for w in model.weights])
         metrics |= _line(job, arrays["x"], arrays["y"], weights)
     return metrics

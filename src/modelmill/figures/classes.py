@@ -25,8 +25,8 @@ def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str, path:
             colour = "white" if shares[row, column] > 0.4 else BLACK
             axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=8)
         axes.set(title=title, xlabel="predicted", ylabel="true")
-        axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), names, parse_math=False)
+        axes.set_yticks(range(len(names)), names, parse_math=False)
         bar = figure.colorbar(image, ticks=np.sqrt([0, 0.01, 0.1, 0.5, 1]), shrink=0.8)
         bar.set_ticklabels(["0", "1 %", "10 %", "50 %", "100 %"])
         bar.set_label("share of the true class")
@@ -56,7 +56,8 @@ def decision_regions(
         for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
             shown, marker = points[truth == index], MARKERS[index]
             x, y = shown[:, 0], shown[:, 1]
-            axes.scatter(x, y, 28, colour, marker=marker, edgecolor="white", label=name)
+            label = name.replace("$", r"\$")  # no mathematics
+            axes.scatter(x, y, 28, colour, marker=marker, edgecolor="white", label=label)
         axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
         axes.legend(loc="upper left", frameon=True)
 
@@ -77,7 +78,7 @@ def reading(
             left.imshow(image, cmap="gray_r", aspect="auto")
             left.set_xticks([])
             picture = right.imshow(shares, cmap="viridis", aspect="auto", vmin=0, vmax=1)
-            right.set_xticks(range(len(names)), names, fontsize=8)
+            right.set_xticks(range(len(names)), names, fontsize=8, parse_math=False)
             right.set_xlabel("class")
         pairs[0].set_ylabel("rows read so far")
         figure.colorbar(picture, ax=pairs[-1], label="probability")

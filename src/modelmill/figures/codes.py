@@ -32,6 +32,7 @@ def by_class(
                 ha="center",
                 va="center",
                 path_effects=outline,
+                parse_math=False,
             )
         axes.set(title=title, xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

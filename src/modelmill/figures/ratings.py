@@ -69,7 +69,8 @@ def _cell(axes: Axes, column: int, line: int, text: str, shade: float, weight: s
     colour = to_rgba(BLUE, 0.6 * min(max(shade, 0.0), 1.0))
     axes.add_patch(Rectangle((column + 0.02, line + 0.06), 0.96, 0.88, color=colour, linewidth=0))
     text = textwrap.fill(textwrap.shorten(text, 64, placeholder=" …"), 32)
-    axes.text(column + 0.05, line + 0.5, text, va="center", fontsize=8, fontweight=weight)
+    place = (column + 0.05, line + 0.5)
+    axes.text(*place, text, va="center", fontsize=8, fontweight=weight, parse_math=False)
 
 
 def _dotted(axes: Axes, lines: Lines) -> None:

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from modelmill.errors import ModelmillError
 from modelmill.layers.initial import ZERO, Constant, Initializer, initializer
 from modelmill.models import Spec, keras_input
 from modelmill.schema import PositiveInt, Section
@@ -29,12 +28,6 @@ class Net(Section):
     initializer: Initializer
     mean: float
     decay: Annotated[float, Field(ge=0)] = 0.0
-
-
-def check(net: Net, spec: Spec) -> None:
-    """Refuses what it would not look at: the ratings that others are to predict from."""
-    if more := set(spec.inputs) - set(INPUTS):
-        raise ModelmillError(f"takes a user and an item, not {', '.join(sorted(more))}")
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":

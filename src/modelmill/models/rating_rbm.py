@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import keras
 
 INPUTS = ("user", "item")
+MACHINE = "Boltzmann machines of ratings"
 UNITS = {"item": "user", "user": "item"}  # what the visible units are, by what the rows are
 
 
@@ -35,10 +36,8 @@ class Net(Section):
 
 
 def check(net: Net, spec: Spec) -> None:
-    """Refuses data without ratings to predict from, and a share of nothing."""
+    """Refuses a share of nothing."""
     rows = [row for row in UNITS if f"{row}_stars" in spec.inputs]
-    if not rows:
-        raise ModelmillError("predicts from known ratings, which this task does not give")
     if (net.item_share is not None) != (len(rows) > 1):
         raise ModelmillError(f"needs net.item_share for two kinds of rows, not for {len(rows)}")
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 INPUTS = ("x",)
+MACHINE = "a Boltzmann machine of ones and zeros"
 
 
 class Net(Section):

@@ -1,14 +1,12 @@
 """Figures over seeds: docs/results/seeds.json, which `modelmill replicate` writes."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from modelmill.files import read_json, undamaged
+from modelmill.files import data_sha256, read_json, undamaged
 from modelmill.params import Params
 from modelmill.schema import Open, validate
 
@@ -64,8 +62,7 @@ def read(root: Path) -> dict[str, Seeds]:
 def settings(params: Params, name: str, data: str) -> str:
     """Digest of what the figure of a model depends on, besides the seed and the code."""
     training = {**params.training(name), "seed": None}
-    content = [training, params.models[name].eval.model_dump(), data]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return data_sha256([training, params.models[name].eval.model_dump(), data])[:32]
 
 
 def band(histories: Sequence["pd.DataFrame"], column: str) -> "pd.DataFrame":

@@ -90,6 +90,12 @@ def run(
     return missing
 
 
+def record(name: str, sweep: Sweep, params: Params, study: optuna.Study, folder: Path) -> None:
+    """Tells MLflow all of a sweep that has ended, as far as it does not know it."""
+    search = Search(study, storage(folder), sweep, missing=0)
+    Recorder(name, sweep, params, study, search).close(True, folder)
+
+
 def _scheduler(sweep: Sweep) -> TrialScheduler:
     stopping = sweep.stopping
     if stopping is None:

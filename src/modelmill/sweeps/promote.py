@@ -6,6 +6,7 @@ that were searched change: a sweep trains for a shorter time, and the model need
 
 import io
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -66,6 +67,9 @@ def in_model(text: str, values: Values, model: str, origin: str) -> str:
     Args:
         values: by key of params.yaml, all of this model.
         origin: the file.
+
+    Raises:
+        ModelmillError: a value belongs into a list that the file has from another model.
     """
     file = YAML()
     file.width, file.preserve_quotes = LONGEST, True
@@ -74,7 +78,22 @@ def in_model(text: str, values: Values, model: str, origin: str) -> str:
     file.representer.add_representer(
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    changed = with_values({"models": {model: file.load(text)}}, values, origin)
+    content = {"models": {model: file.load(text)}}
+    for key in values:
+        _make_room(content, key, origin)
+    changed = with_values(content, values, origin)
     written = io.StringIO()
     file.dump(changed["models"][model], written)
     return written.getvalue()
+
+
+def _make_room(content: Any, key: str, origin: str) -> None:
+    """Adds the blocks around `key` that the file of a model which inherits need not have."""
+    for name, inner in pairwise(key.split(".")):
+        if not isinstance(content, dict):
+            return
+        if name not in content and inner.isdigit():
+            raise ModelmillError(
+                f"{origin}: {key}: the list is another model's: write it into this file first"
+            )
+        content = content.setdefault(name, {})

@@ -19,7 +19,7 @@ from modelmill.errors import in_one_line
 from modelmill.params import Params
 from modelmill.sweeps import table
 from modelmill.sweeps.settings import Sweep
-from modelmill.sweeps.study import Search, judged, succeeded
+from modelmill.sweeps.study import HISTORY, RECORDED, Search, judged, succeeded
 from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
 from modelmill.tracking import experiments, runs, store, summary
 from modelmill.tracking.experiments import Experiment
@@ -91,7 +91,11 @@ class Recorder(Callback):
             action(*arguments)
         except Exception as error:  # whatever is wrong with tracking, the sweep goes on
             self._failed = True
-            print(f"warning: MLflow: {in_one_line(error)}; the sweep goes on", file=sys.stderr)
+            print(
+                f"warning: MLflow: {in_one_line(error)}; the sweep goes on, and when it has ended "
+                f"`modelmill sweep {self._name}` records it",
+                file=sys.stderr,
+            )
 
     def _open(self) -> None:
         self._client = store.connect()
@@ -124,6 +128,9 @@ class Recorder(Callback):
             if trial.number not in recorded:
                 self._start(trial.number, table.values(trial, self._sweep))
             if trial.number in self._runs:
+                run_id = self._runs[trial.number]
+                known = runs.points(self._client, self._client.get_run(run_id))
+                runs.log_history(self._client, run_id, trial.user_attrs.get(HISTORY, []), known)
                 self._end(trial)
         self._kill()
 
@@ -169,3 +176,4 @@ class Recorder(Callback):
         for path in sorted(files.glob("*.*")):
             self._client.log_artifact(self._parent, str(path))
         self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")
+        self._study.set_user_attr(RECORDED, complete)

@@ -4,8 +4,6 @@ That is a record in data/replicates, known by the digest of what it was made fro
 pipeline has made stays untouched.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +16,8 @@ from modelmill import params
 from modelmill.datasets import prepared, processed
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.files import read_json, undamaged, write_json
+from modelmill.files import data_sha256, read_json, undamaged, write_json
 from modelmill.params import Model, Params
-from modelmill.parts import part
 from modelmill.schema import Section, choose, validate
 from modelmill.sweeps.settings import with_values
 from modelmill.trained import artifacts
@@ -78,8 +75,7 @@ class Replicate:
     @property
     def path(self) -> Path:
         """Where its record is, or will be."""
-        content = json.dumps([self.fingerprint, self.entry.eval.model_dump()], sort_keys=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()
+        digest = data_sha256([self.fingerprint, self.entry.eval.model_dump()])
         return FOLDER / self.name / f"{digest[:16]}.json"
 
     def record(self) -> Record | None:
@@ -172,9 +168,6 @@ def _data(base: Mapping[str, Any], given: Params, name: str, out: Path) -> Proce
     dataset = given.datasets[name]
     if dataset == params.parse(base).datasets[name]:
         return prepared.load(name, dataset)
-    if not (raw := Path("data/raw", name)).is_dir():
-        raise ModelmillError(f"{raw} is missing: run `dvc repro download@{name}`")
     out.mkdir()
-    reader = part("datasets", dataset.reader, f"datasets.{name}.reader")
-    reader.prepare(raw, out, dataset.options)
+    dataset.prepare(name, out)
     return processed.load(out)

@@ -118,7 +118,7 @@ class Resources(Section):
     """What a trial is given.
 
     Attributes:
-        cpus: cores, and threads.
+        cpus: cores.
         gpus: or a share of one.
         memory_gb: of main memory, which limits how many run at once; null limits nothing.
     """

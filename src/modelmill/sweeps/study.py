@@ -13,13 +13,16 @@ from ray.tune.search.optuna import OptunaSearch
 
 from modelmill.files import undamaged
 from modelmill.sweeps.settings import Sweep
-from modelmill.sweeps.trial import FAILED, REASON, RUNNING, STATUS, worst
+from modelmill.sweeps.trial import FAILED, LAP, REASON, ROW, RUNNING, STATUS, worst
+from modelmill.training.observer import Row
 
 JOURNAL = "study.log"
 FIXED = "fixed_params"  # as Optuna names the values that a trial was queued with
 STOPPED = "stopped early"
-EPOCH, SECONDS = "row/epoch", "time_total_s"  # as Tune names them
+EPOCH, SECONDS = f"{ROW}/epoch", "time_total_s"  # as Tune names them
 TOLD = (STATUS, REASON, EPOCH, SECONDS)  # what is kept of a trial's last report
+HISTORY = "history"  # attribute of a trial: the rows of its laps
+RECORDED = "mlflow_has_all"  # attribute of the study
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -96,6 +99,7 @@ class Search(OptunaSearch):
             storage=storage,
         )
         self._study, self._worst, self._missing = study, worst(sweep), missing
+        self._rows: dict[str, dict[int, Row]] = {}  # by trial and lap
 
     def suggest(self, trial_id: str) -> Any:
         """The values of the next trial, None to wait for what runs, or that there is no more."""
@@ -109,6 +113,7 @@ class Search(OptunaSearch):
         return self._ot_trials[trial_id].number
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
+        self._note(trial_id, result)
         with warnings.catch_warnings():  # a trial whose node died tells the same laps again
             warnings.filterwarnings("ignore", "The reported value is ignored")
             super().on_trial_result(trial_id, result)
@@ -118,10 +123,18 @@ class Search(OptunaSearch):
     ) -> None:
         """Notes how the trial ended; one that could not is told to `fail`."""
         if result and not error:
+            self._note(trial_id, result)
             attributes = {key: result[key] for key in TOLD if key in result}
             if attributes[STATUS] == RUNNING:
                 attributes[STATUS] = STOPPED
             self._end(trial_id, result[self.metric], attributes)
+
+    def _note(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """The row of a lap, which Tune has made keys of its own."""
+        of_row = f"{ROW}/"
+        row = {key.removeprefix(of_row): result[key] for key in result if key.startswith(of_row)}
+        if row:
+            self._rows.setdefault(trial_id, {})[result[LAP]] = row
 
     def repeat(self, trial_id: str) -> None:
         """Queues the values of a trial again, which was lost with its worker."""
@@ -133,7 +146,8 @@ class Search(OptunaSearch):
         self._end(trial_id, self._worst, {STATUS: FAILED, REASON: reason})
 
     def _end(self, trial_id: str, value: float, attributes: Mapping[str, Any]) -> None:
-        for key, each in attributes.items():
+        rows = [*self._rows.pop(trial_id, {}).values()]
+        for key, each in {**attributes, HISTORY: rows}.items():
             self._ot_trials[trial_id].set_user_attr(key, each)
         super().on_trial_complete(trial_id, {self.metric: value})
         self._missing -= 1

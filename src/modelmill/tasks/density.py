@@ -34,11 +34,12 @@ METRICS: Mapping[str, Better] = {
 }
 ARRAYS = {"x": "values"}
 INPUTS = ("x",)
+MACHINE = "a Boltzmann machine of ones and zeros"
 STATE = "training"
 NEWEST = 0.01  # share of a batch in the running means
 
 
-class Fit(supervised.Fit):
+class Fit(supervised.Selected):
     """How a Boltzmann machine is trained.
 
     Attributes:
@@ -67,13 +68,17 @@ def begin(model: "keras.Model", data: "Processed", fit: Fit) -> None:
     """Makes each visible unit, without weights, as often 1 as in the data (Hinton 2010)."""
     from modelmill.layers.rbm import log_odds
 
-    x = data.split("train")["x"]
+    x = _learnt_from(data, fit)
     _rbm(model).visible_bias.assign(log_odds(x.reshape(len(x), -1)))
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
-    change = _with_flips if split == "train" else _beside(data.split("train")["x"])
+    change = _with_flips if split == "train" else _beside(_learnt_from(data, fit))
     return supervised.examples(data, split, fit, seed, ("x",), change)
+
+
+def _learnt_from(data: "Processed", fit: Fit) -> np.ndarray:
+    return data.split("train")["x"][: fit.examples]
 
 
 def _with_flips(batch: Tensors, seed: "tf.Tensor") -> Tensors:

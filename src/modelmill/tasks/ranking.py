@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 METRICS: Mapping[str, Better] = {"loss": "lower", "ndcg_at_10": "higher"}
 ARRAYS = {"user": "ids", "item": "ids", "rating": "stars"}
 INPUTS = ("x",)
+MACHINE = "a Boltzmann machine of ones and zeros"
 STATE = "pass"
 LENGTH = 10  # of a list
 
@@ -100,10 +101,11 @@ def _score(p: "tf.Tensor", relevant: "tf.Tensor", asked: "tf.Tensor") -> Score:
     import tensorflow as tf
 
     losses = asked * tf.keras.losses.binary_crossentropy(relevant[..., None], p[..., None])
-    chosen = tf.math.top_k(tf.where(asked > 0, p, -1.0), LENGTH).indices
-    gain = 1 / tf.math.log(tf.range(2, LENGTH + 2, dtype=tf.float32))
+    length = min(LENGTH, p.shape[1])
+    chosen = tf.math.top_k(tf.where(asked > 0, p, -1.0), length).indices
+    gain = 1 / tf.math.log(tf.range(2, length + 2, dtype=tf.float32))
     wanted = tf.reduce_sum(relevant, axis=1)
-    ideal = tf.gather(tf.cumsum(gain), tf.cast(tf.minimum(wanted, float(LENGTH)), tf.int32) - 1)
+    ideal = tf.gather(tf.cumsum(gain), tf.cast(tf.minimum(wanted, float(length)), tf.int32) - 1)
     found = tf.linalg.matvec(tf.gather(relevant, chosen, batch_dims=1), gain) / ideal
     sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(found)])
     return Score(sums, tf.cast(tf.shape(p)[0], tf.float32))

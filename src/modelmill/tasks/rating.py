@@ -8,7 +8,6 @@ from modelmill.models import Input, Spec, call
 from modelmill.reference import Better
 from modelmill.training import supervised
 from modelmill.training.supervised import (
-    Fit,
     as_built,
     backpropagated,
     penalised,
@@ -28,6 +27,7 @@ ARRAYS = {"user": "ids", "item": "ids", "rating": "stars"}
 INPUTS = ("user", "item")
 STATE = "pass"
 
+Fit = supervised.Selected
 begin, initial = as_built, stateless
 
 

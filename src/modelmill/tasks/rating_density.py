@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 METRICS: Mapping[str, Better] = {"loss": "lower", "rmse": "lower"}
 ARRAYS = {"user": "ids", "item": "ids", "rating": "stars"}
 INPUTS = ("user", "item")
+MACHINE = "Boltzmann machines of ratings"
 STATE = "pass"
 
 initial = stateless

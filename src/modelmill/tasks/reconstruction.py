@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from modelmill.errors import ModelmillError
 from modelmill.models import Spec, call
 from modelmill.reference import Better
 from modelmill.schema import Probability
 from modelmill.training import supervised
 from modelmill.training.supervised import (
-    as_built,
     backpropagated,
     penalised,
     squared_error,
@@ -30,7 +30,7 @@ ARRAYS = {"x": "values"}
 INPUTS = ("x",)
 STATE = "pass"
 
-begin, initial = as_built, stateless
+initial = stateless
 
 
 class Fit(supervised.Fit):
@@ -47,6 +47,13 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """Any examples, and as many outputs as they have values."""
     shape = tuple(meta["input_shape"])
     return Spec.examples(shape, math.prod(shape))
+
+
+def begin(model: "keras.Model", data: "Processed", fit: Fit) -> None:
+    """Refuses a model whose outputs are not of its inputs' shape."""
+    given, made = model.input_shape[1:], model.output_shape[1:]
+    if given != made:
+        raise ModelmillError(f"reconstruction: the model makes {made} of {given}, not the same")
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":

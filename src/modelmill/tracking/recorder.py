@@ -8,7 +8,6 @@ recorded, and what DVC took from its cache, is made good from the results by
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import subprocess
@@ -22,11 +21,12 @@ from typing import Any
 
 from modelmill import repository
 from modelmill.errors import in_one_line
+from modelmill.files import data_sha256
 from modelmill.parts import PACKAGE
 from modelmill.reference import Reference
 from modelmill.tracking import runs
 from modelmill.tracking.experiments import Experiment
-from modelmill.tracking.recording import ANSWER, BELL, EVENTS, PATIENCE, here, lock
+from modelmill.tracking.recording import ANSWER, BELL, EVENTS, NEW, PATIENCE, here, lock
 from modelmill.trained.artifacts import Card
 from modelmill.training.observer import Observed, Observer, Row
 
@@ -51,7 +51,7 @@ class Recorder(Observer):
         folder = _folder()
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{time.time_ns()}-{os.getpid()}{EVENTS}"
-        new = self._path.with_suffix(".new")
+        new = self._path.with_suffix(NEW)
         self._file = new.open("w", encoding="utf-8")
         fcntl.flock(self._file, fcntl.LOCK_EX)  # so that others see that this stage is alive
         new.rename(self._path)
@@ -146,6 +146,4 @@ def _folder() -> Path:
     """Where events are written for a recording process with this environment and this code."""
     settings = {key: value for key, value in os.environ.items() if key.startswith("MLFLOW_")}
     newest = max(path.stat().st_mtime_ns for path in PACKAGE.rglob("*.py"))
-    content = json.dumps([settings, newest, sys.executable], sort_keys=True)
-    key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return runs.recordings() / key
+    return runs.recordings() / data_sha256([settings, newest, sys.executable])[:16]

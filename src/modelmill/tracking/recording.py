@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 PATIENCE = 30.0  # seconds that a stage waits at its end for the recording to be complete
+ABANDONED_SECONDS = 14 * 24 * 3600.0  # after which no stage comes back for what it left
 IDLE_SECONDS = 10.0
 FLUSH_SECONDS = 1.0
 ALIVE_SECONDS = 1.0  # between two looks whether a stage that tells nothing is alive
-EVENTS, ANSWER, BELL = ".events", ".answer", "bell"
+NEW, EVENTS, ANSWER, BELL = ".new", ".events", ".answer", "bell"
 
 
 def lock(folder: Path, timeout: float) -> "BaseFileLock":
@@ -77,9 +78,10 @@ def settle() -> None:
 def main(folder: Path) -> None:
     """Carries events in `folder` to MLflow until there have been none for `IDLE_SECONDS`."""
     with lock(folder, timeout=1.0):
-        for answer in folder.glob(f"*{ANSWER}"):
-            if time.time() - answer.stat().st_mtime > PATIENCE:  # the stage no longer waited
-                answer.unlink()
+        for left in (*folder.glob(f"*{ANSWER}"), *folder.glob(f"*{NEW}")):
+            with suppress(FileNotFoundError):  # its stage lives, and was quicker
+                if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                    left.unlink()
         bell = _bell(folder)
         recordings: dict[Path, Recording] = {}
         last = time.monotonic()

@@ -1,6 +1,5 @@
 """Trained models in MLflow: logged with their run, registered, the latest evaluated one current."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from modelmill.datasets.processed import Processed
-from modelmill.files import json_text
+from modelmill.files import data_sha256
 from modelmill.parts import PACKAGE
 from modelmill.tracking import summary
 from modelmill.trained import serving
@@ -46,7 +45,7 @@ def _sample(options: Mapping[str, Any]) -> str:
     """What tells the defaults of a language model's signature from others; empty for the rest."""
     if "sample" not in options:
         return ""
-    return hashlib.sha256(json_text(options["sample"]).encode()).hexdigest()
+    return data_sha256(options["sample"])
 
 
 def log_model(

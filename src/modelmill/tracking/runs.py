@@ -1,6 +1,5 @@
 """Trainings as runs in MLflow, a view of the files."""
 
-import hashlib
 import json
 import os
 import time
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelmill import repository
 from modelmill.datasets import processed
-from modelmill.files import sha256, write_text
+from modelmill.files import sha256, text_sha256, write_text
 from modelmill.parts import metrics
 from modelmill.reference import Reference
 from modelmill.tracking import registry, store, summary
@@ -72,9 +71,16 @@ def begin(
     else:
         run_id = _create(client, card, profile, about, {**origin, RECORDING: recording})
     _describe(client, run_id, card, meta)
-    names = begun[0].data.metrics if begun else ()
-    points = {name: client.get_metric_history(run_id, name) for name in names}
-    return run_id, {(name, point.step) for name in names for point in points[name]}
+    return run_id, points(client, begun[0]) if begun else set()
+
+
+def points(client: "MlflowClient", run: "Run") -> Points:
+    """The names and steps of the metrics that a run has."""
+    return {
+        (name, point.step)
+        for name in run.data.metrics
+        for point in client.get_metric_history(run.info.run_id, name)
+    }
 
 
 def _create(
@@ -95,7 +101,7 @@ def _create(
 
 def _noted(note: str) -> dict[str, str]:
     """The tags of a run's description, which is ours as long as they agree."""
-    return {NOTE: note, NOTED: hashlib.sha256(note.encode()).hexdigest()}
+    return {NOTE: note, NOTED: text_sha256(note)}
 
 
 def _describe(
@@ -145,8 +151,8 @@ def finish(
         rows: its history.
     """
     better = metrics(card.settings["task"])
-    points = [summary.rounded(row) for row in rows]
-    log_once(client, run_id, {**others, **summary.best_and_final(points, better)})
+    rounded = [summary.rounded(row) for row in rows]
+    log_once(client, run_id, {**others, **summary.best_and_final(rounded, better)})
     end(client, card, run_id, "FINISHED")
 
 
@@ -182,9 +188,9 @@ def _log(client: "MlflowClient", run_id: str, values: list[tuple[str, float, int
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    points = [Metric(name, value, now, step) for name, value, step in values]
-    for first in range(0, len(points), 1000):  # MLflow's limit for one call
-        client.log_batch(run_id, metrics=points[first : first + 1000])
+    entries = [Metric(name, value, now, step) for name, value, step in values]
+    for first in range(0, len(entries), 1000):  # MLflow's limit for one call
+        client.log_batch(run_id, metrics=entries[first : first + 1000])
 
 
 def record(

@@ -5,8 +5,6 @@ examples, where `fit` asks for them) hold results; model.json says what the trai
 so that a model is rebuilt, and its run recorded, without params.yaml.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +19,15 @@ from modelmill import models, runtime
 from modelmill.datasets import processed
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.files import json_text, read_json, sha256, undamaged, write_json
+from modelmill.files import (
+    data_sha256,
+    json_text,
+    read_json,
+    sha256,
+    text_sha256,
+    undamaged,
+    write_json,
+)
 from modelmill.models import Input, Spec
 from modelmill.parts import PACKAGE, part
 from modelmill.schema import Open, Section, validate
@@ -62,7 +68,7 @@ class Card:
     @property
     def continued(self) -> str:
         """Hex digest that two trainings share if the one may go on from where the other stopped."""
-        return _hash([self.fingerprint, self.numerics]).hexdigest()[:32]
+        return data_sha256([self.fingerprint, self.numerics])[:32]
 
 
 def card(settings: dict[str, Any], spec: Spec, data: str, model: "keras.Model") -> Card:
@@ -76,10 +82,8 @@ def fingerprint(settings: Mapping[str, Any], data: str) -> str:
 
     The code is what `code` lists, and TensorFlow's and Keras's versions.
     """
-    digest = _hash([settings, data, version("tensorflow"), version("keras")])
-    for path in code(settings):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:32]
+    versions = [version("tensorflow"), version("keras")]
+    return data_sha256([settings, data, *versions, sha256(*code(settings))])[:32]
 
 
 def code(settings: Mapping[str, Any]) -> list[Path]:
@@ -108,11 +112,7 @@ def save(
 
 def _digest(folder: Path, card: Card) -> str:
     """Of a card, whatever it says its own is, and of the weights beside it."""
-    return _hash([asdict(replace(card, digest="")), sha256(folder / WEIGHTS)]).hexdigest()
-
-
-def _hash(content: list[Any]) -> "hashlib._Hash":
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+    return data_sha256([asdict(replace(card, digest="")), sha256(folder / WEIGHTS)])
 
 
 Size = Annotated[int, Field(ge=1, le=10_000_000)]  # of what a model is built for
@@ -208,7 +208,7 @@ def save_evaluation(
         options: the model's `eval` in params.yaml.
         metrics: what data/metrics/NAME.json gets.
     """
-    digest = hashlib.sha256(json_text(metrics).encode()).hexdigest()
+    digest = text_sha256(json_text(metrics))
     content = {"fingerprint": card.fingerprint, "eval": dict(options), "metrics": digest}
     write_json(folder / EVALUATION, content)
 

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from modelmill.layers.rbm import Rbm
 from modelmill.layers.recurrent import zero_state
+from modelmill.layers.softmax_rbm import SoftmaxRbm
 from modelmill.models import call
 from modelmill.training.evidence import with_evidence
 from modelmill.training.task import Tensors
@@ -75,22 +77,25 @@ def well_known(known: np.ndarray) -> np.ndarray:
     return (known > 0).mean(axis=0) >= ENOUGH
 
 
-def alike(model: keras.Model, known: np.ndarray, item: int) -> np.ndarray:
+def alike(model: keras.Model, known: np.ndarray, item: int) -> np.ndarray | None:
     """How like an item each is to a recommender, from -1 to 1, and -inf if not well known [items].
 
     It is the cosine of the angle between what the two differ in from the mean of the well known.
+    None where the model is of a kind that has no numbers for an item.
 
     Args:
         known: the stars to predict from, 0 where there are none [users, items].
     """
     features, shown = _item_features(model, known), well_known(known)
+    if features is None:
+        return None
     above = features - features[shown].mean(axis=0)
     length = np.linalg.norm(above, axis=1)
     cosines = above @ above[item] / np.maximum(length * length[item], 1e-12)
     return np.where(shown, cosines, -np.inf)
 
 
-def _item_features(model: keras.Model, known: np.ndarray) -> np.ndarray:
+def _item_features(model: keras.Model, known: np.ndarray) -> np.ndarray | None:
     """An item's factors, or its weights; where users have the weights, the mean over its ratings.
 
     Returns:
@@ -104,6 +109,8 @@ def _item_features(model: keras.Model, known: np.ndarray) -> np.ndarray:
         weights = rbm.inputs(rbm.one_hot(tf.constant(known.T, tf.int32))) - rbm.hidden_bias
         return weights.numpy() / np.maximum((known > 0).sum(axis=0), 1)[:, None]
     rbm = layers.get("user_rbm", model.layers[-1])
+    if not isinstance(rbm, Rbm | SoftmaxRbm):
+        return None
     return rbm.kernel.numpy().reshape(known.shape[1], -1)
 
 

@@ -1,5 +1,7 @@
 """What is inside a trained model, for any architecture made of Keras' layers."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,14 +19,15 @@ def is_linear(model: keras.Model) -> bool:
 def first_filters(model: keras.Model) -> np.ndarray | None:
     """The weights of the first layer as images [units, rows, columns].
 
-    None where that layer does not look at the pixels of an image: it is neither dense nor a
-    convolution.
+    None where that layer does not look at the pixels of an image: it is neither dense, for all of
+    them, nor a convolution.
     """
     layer = next(layer for layer in model.layers if layer.weights)
-    if isinstance(layer, Logits):
-        return layer.rows.numpy().reshape(-1, *model.input_shape[1:])
-    if isinstance(layer, keras.layers.Dense):
-        return layer.kernel.numpy().T.reshape(-1, *model.input_shape[1:])
+    pixels = model.input_shape[1:]
+    if isinstance(layer, Logits) and layer.rows.shape[1] == math.prod(pixels):
+        return layer.rows.numpy().reshape(-1, *pixels)
+    if isinstance(layer, keras.layers.Dense) and layer.kernel.shape[0] == math.prod(pixels):
+        return layer.kernel.numpy().T.reshape(-1, *pixels)
     if isinstance(layer, keras.layers.Conv2D):
         return layer.kernel.numpy()[:, :, 0].transpose(2, 0, 1)
     return None
@@ -60,11 +63,12 @@ def feature_maps(model: keras.Model, image: np.ndarray) -> list[tuple[str, np.nd
 def reading(model: keras.Model, images: np.ndarray) -> np.ndarray | None:
     """Logits after each row of images in [0, 1]: [n, rows, classes].
 
-    None where the model does not read row by row.
+    None where the model is not one recurrent layer that reads row by row.
     """
-    recurrent = next((layer for layer in model.layers if isinstance(layer, Recurrent)), None)
-    if recurrent is None:
+    layers = [layer for layer in model.layers if isinstance(layer, Recurrent)]
+    if len(layers) != 1 or layers[0].input is not model.inputs[0]:
         return None
+    (recurrent,) = layers
     outputs, *_ = recurrent(tf.constant(images))
     logits = model.layers[-1](tf.reshape(outputs, [-1, recurrent.units]))
     return logits.numpy().reshape(*outputs.shape[:2], -1)
@@ -126,8 +130,13 @@ def _named(cell: Cell, state: Tensors, needed: Tensors) -> dict[str, tf.Tensor]:
     return {"hidden state": state[0]}
 
 
-def halves(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """What makes codes of examples, and what makes examples of codes, as the way back mirrors."""
+def halves(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
+    """What makes codes of examples, and what makes examples of codes, as the way back mirrors.
+
+    None where one layer is all there is.
+    """
     layers = [layer for layer in model.layers if layer.weights]
+    if len(layers) < 2:
+        return None
     code = layers[len(layers) // 2 - 1].output
     return keras.Model(model.inputs, code), keras.Model(code, model.output)

@@ -171,10 +171,17 @@ class Recommender:
         return self._best(values, stars > 0, count)
 
     def like(self, item: int, count: int) -> list[Suggestion]:
-        """The items most like one, with the cosine of the angle between them."""
+        """The items most like one, with the cosine of the angle between them.
+
+        Raises:
+            ModelmillError: the model is of a kind that cannot tell.
+        """
         from modelmill.trained import inference
 
         values = inference.alike(self.model, self.knowledge.stars, item)
+        if values is None:
+            arch = self.card.settings["arch"]
+            raise ModelmillError(f"--like: a model of architecture '{arch}' has nothing to tell by")
         values[item] = -np.inf
         return _sorted(values, count)
 

@@ -37,6 +37,8 @@ class Averages:
         own = [variable.numpy() for variable, _ in self.pairs]
         for variable, average in self.pairs:
             variable.assign(average)
-        yield
-        for (variable, _), value in zip(self.pairs, own, strict=True):
-            variable.assign(value)
+        try:
+            yield
+        finally:
+            for (variable, _), value in zip(self.pairs, own, strict=True):
+                variable.assign(value)

@@ -42,10 +42,9 @@ def model(inputs: list[keras.KerasTensor], below: keras.KerasTensor, units: int)
 
 def begin(model: keras.Model, data: "Processed", fit: supervised.Fit) -> None:
     """Makes each visible unit, without weights, as active as on average in the data."""
-    x, scale = data.split("train")["x"], data.meta.get("scale", 1.0)
-    parts = [x[i : i + AT_ONCE] for i in range(0, len(x), AT_ONCE)]
-    scaled = [part.astype(np.float32) * (scale if x.dtype.kind in "ui" else 1) for part in parts]
-    visible = np.concatenate([_visible(model, {"x": tf.constant(part)}) for part in scaled])
+    x, scale = data.split("train")["x"], np.float32(data.meta["scale"])
+    parts = [x[i : i + AT_ONCE].astype(np.float32) * scale for i in range(0, len(x), AT_ONCE)]
+    visible = np.concatenate([_visible(model, {"x": tf.constant(part)}) for part in parts])
     _rbm(model).visible_bias.assign(log_odds(visible))
 
 

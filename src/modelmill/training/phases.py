@@ -82,7 +82,7 @@ def _boltzmann(
     machine = contrastive.model(model.inputs, layer.input, layer.units)
     rbm = machine.layers[-1]
     keys = pretrain.model_dump(exclude={"output_alone"})
-    shared = fit.model_dump(include={"batch_size", "shards", "validate_every"})
+    shared = fit.model_dump(include={"batch_size", "shards", "shuffle", "validate_every"})
     own = supervised.Fit(**keys, **shared)
     return Phase(machine, contrastive, own, [rbm], partial(_hand_over, rbm, layer))
 

@@ -16,8 +16,9 @@ from modelmill.parts import part
 from modelmill.training.loop import Trainer
 from modelmill.training.observer import Checkpoint, Observer, Row
 from modelmill.training.patience import sign
-from modelmill.training.phases import phases
+from modelmill.training.phases import Phase, phases
 from modelmill.training.settings import SHOWN, Fit
+from modelmill.training.task import Batches
 
 
 class Entry(Protocol):
@@ -55,7 +56,7 @@ class Training:
         self._require_shardable()
         self._require_examples()
         self.phases = phases(name, self.model, task, entry.fit)
-        self.batches = [phase.task.batches(data, "train", phase.fit, seed) for phase in self.phases]
+        self.batches = [self._batches(phase, "train") for phase in self.phases]
         self.history: list[Row] = []
         self._snapshots: list[np.ndarray] = []
         self.kept = 0
@@ -70,9 +71,15 @@ class Training:
         phase.hold()
         validation = None
         if "validation" in self.data.meta["splits"]:
-            validation = phase.task.batches(self.data, "validation", phase.fit, self.seed)
+            validation = self._batches(phase, "validation")
         train = self.batches[number]
         self.trainer = Trainer(phase.model, phase.task, phase.fit, train, validation)
+
+    def _batches(self, phase: Phase, split: str) -> Batches:
+        try:
+            return phase.task.batches(self.data, split, phase.fit, self.seed)
+        except ModelmillError as error:
+            raise ModelmillError(f"models.{self.name}.fit, split '{split}': {error}") from None
 
     @property
     def last(self) -> bool:
@@ -98,9 +105,8 @@ class Training:
     @property
     def seen(self) -> int:
         """Predictions learnt from."""
-        sizes = (phase.fit.batch_size for phase in self.phases[: self.number])
-        before = sum(map(math.prod, zip(self._lengths(), sizes, strict=False)))
-        return before + self.trainer.seen
+        before = zip(self.phases[: self.number], self._lengths(), strict=False)
+        return sum(phase.fit.batch_size * steps for phase, steps in before) + self.trainer.seen
 
     def _lengths(self) -> list[int]:
         """The steps of each phase."""

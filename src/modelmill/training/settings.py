@@ -197,8 +197,8 @@ class Fit(Section):
         keep_by: a column of the history, measured on validation data.
         snapshots: whether the weights are kept after each lap, for pictures of how they grew;
             ``outputs`` keeps only what they make of ten validation examples.
-        shards: parts of a batch that are computed side by side, the cores divided among them;
-            1 is for models so small that one core is fastest.
+        shards: parts of a batch that are computed side by side, by a core each where there are so
+            many; 1 is for models so small that one core is fastest.
         optimizer: what makes steps of gradients.
         learning_rate: what steps are multiplied by, where the schedule begins.
         schedule: how the learning rate changes.

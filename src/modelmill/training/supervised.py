@@ -21,6 +21,8 @@ SMALLEST_MEASURED = 500  # examples at once, where nothing is learnt from them
 class Pretrain(Section):
     """How hidden layers learn before the whole, each as a Boltzmann machine.
 
+    Batches, shards, laps and shuffling are those of `fit`; nothing is clipped or averaged.
+
     Attributes:
         length: of each layer's learning.
         output_alone: how long the output layer then learns alone what the task asks.
@@ -53,23 +55,31 @@ class Rows(settings.Fit):
         return 1 / self.batch_size if self.reduction == "mean" else 1.0
 
 
-class Fit(Rows):
+class Selected(Rows):
     """How a model is trained on independent examples.
 
     Attributes:
-        pretrain: how hidden layers learn first, which need no targets; null is without.
         examples: how many of the training examples, the first ones; null is all. Hidden layers
             that are trained before learn from all.
     """
 
-    pretrain: Pretrain | None = None
     examples: PositiveInt | None = None
+
+
+class Fit(Selected):
+    """How a model is trained that may learn layer by layer first.
+
+    Attributes:
+        pretrain: how hidden layers learn first, which need no targets; null is without.
+    """
+
+    pretrain: Pretrain | None = None
 
 
 def examples(
     data: "Processed",
     split: str,
-    fit: Fit,
+    fit: Selected,
     seed: int,
     names: tuple[str, ...],
     change: "Change | None" = None,
@@ -84,7 +94,7 @@ def examples(
     arrays, training = data.split(split), split == "train"
     count, there = fit.examples if training else None, len(arrays[names[0]])
     if count and count > there:
-        raise ModelmillError(f"fit.examples: {count:,}, of {there:,} that there are for training")
+        raise ModelmillError(f"examples: {count:,}, of {there:,} that there are")
     return Examples(
         {name: arrays[name][:count] for name in names},
         {"x": data.meta.get("scale", 1.0)},

@@ -63,6 +63,8 @@ class Task(Protocol):
         ARRAYS: what it needs of a data set, by name: values, classes, tokens, ids.
         INPUTS: names of what a model is given.
         STATE: when the state starts anew: at each pass over the data, or never in a training.
+        MACHINE: what a model has to be, where its inputs do not say it: an architecture for the
+            task has the same.
         Fit: the keys of `fit` in params.yaml.
     """
 
@@ -80,7 +82,9 @@ class Task(Protocol):
         """
 
     def batches(self, data: "Processed", split: str, fit: Any, seed: int) -> Batches:
-        """Batches to learn from if `split` is train, else to measure on: all of it, in order."""
+        """Batches to learn from if `split` is train, else to measure on: in order, as much of it
+        as batches of the task's kind can hold.
+        """
 
     def begin(self, model: "keras.Model", data: "Processed", fit: Any) -> None:
         """Before the first step: gives the model what its initial weights owe to the data."""

@@ -3,15 +3,10 @@
 import numpy as np
 from sklearn.decomposition import PCA  # type: ignore[import-untyped]
 from sklearn.manifold import TSNE  # type: ignore[import-untyped]
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 PERPLEXITY = 30  # about how many neighbours t-SNE keeps together
 
-# Rounds alike on any number of cores; and the threads of t-SNE wait longer than they work.
-on_one_thread = threadpool_limits.wrap(limits=1)
 
-
-@on_one_thread
 def of_components(train: np.ndarray, x: np.ndarray, count: int) -> np.ndarray:
     """What the first `count` principal components of `train` [n, ...] keep of x [m, ...].
 
@@ -22,7 +17,6 @@ def of_components(train: np.ndarray, x: np.ndarray, count: int) -> np.ndarray:
     return pca.fit(known).inverse_transform(pca.transform(asked)).reshape(x.shape)
 
 
-@on_one_thread
 def mapped(codes: np.ndarray) -> np.ndarray:
     """A place on a map for each of codes [n, k], by t-SNE (van der Maaten and Hinton 2008): [n, 2].
 

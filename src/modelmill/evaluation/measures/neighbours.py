@@ -15,7 +15,10 @@ SHOWN, NEAREST = 8, 4
 
 
 def draw(job: Job, model: "keras.Model", known: np.ndarray) -> None:
-    """neighbours.png: the films that most have rated, and those most like each of them."""
+    """neighbours.png: the films that most have rated, and those most like each of them.
+
+    There is none of a model that cannot tell.
+    """
     from modelmill.figures.ratings import neighbours
     from modelmill.trained.inference import alike
 
@@ -23,6 +26,8 @@ def draw(job: Job, model: "keras.Model", known: np.ndarray) -> None:
     counts = popularity(known.nonzero()[1], len(films))
     for film in np.argsort(-counts, kind="stable")[:SHOWN]:
         likeness = alike(model, known, film)
+        if likeness is None:
+            return
         near = [other for other in np.argsort(-likeness, kind="stable") if other != film][:NEAREST]
         shown = [(titles.label(films[n]), float(likeness[n])) for n in near if likeness[n] > -1]
         rows.append((titles.label(films[film]), shown))
