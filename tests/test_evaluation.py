@@ -315,7 +315,8 @@ def test_a_text_is_cut_into_lines_with_a_value_for_each_character():
 
 def test_confusion_is_a_table_from_which_the_page_tells_precision_and_recall(tmp_path):
     counts = np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])  # [true, predicted]
-    (tmp_path / "confusion.csv").write_text(classification.table(counts, NAMES))
+    names = ["zero", "one", "two"]
+    (tmp_path / "confusion.csv").write_text(classification.table(counts, names))
     rows = (tmp_path / "confusion.csv").read_text().splitlines()
     assert rows[:4] == ["actual,predicted,examples", "zero,zero,3", "zero,one,1", "zero,two,0"]
     assert content.classes(tmp_path / "confusion.csv", "") == [

@@ -128,7 +128,9 @@ def test_layers_learn_from_all_examples_where_the_whole_has_few_labels():
     training = make_training(examples=16)
     training.run()
     assert [row["step"] for row in training.history] == [5, 10, 15, 20, 22, 24, 26]
-    with pytest.raises(ModelmillError, match=r"fit.examples: 41, of 40 that there are"):
+    with pytest.raises(
+        ModelmillError, match=r"models\.m\.fit, split 'train': examples: 41, of 40 that there are"
+    ):
         make_training(examples=41)
 
 

@@ -252,7 +252,7 @@ def test_the_note_says_what_a_run_is_held_against_and_how_to_have_it_again(house
     note = run.data.tags[runs.NOTE]
     assert "&lt;script&gt;alert(1)&lt;/script&gt; 3 &lt; 4" in note
     assert "<" not in note
-    assert "Goal: train loss ≤ 0.5000. Published: ours." in note
+    assert "Goal: train loss ≤ 0.5000. Published: – (ours)." in note
     assert "dvc repro evaluate@toy" in note
     assert f"/runs/{run.info.run_id}/artifacts/figures" in note
 
