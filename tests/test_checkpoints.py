@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -374,3 +375,47 @@ def test_settings_from_outside_do_not_change_what_is_trained(tmp_path):
     assert (layout, kind) == ("channels_last", "float32")
     assert numerics["TF_ENABLE_ONEDNN_OPTS"] == "0"
     assert numerics["instructions"]
+
+
+TRAINED_ON_CORES = """
+import hashlib, sys
+from pathlib import Path
+import numpy as np
+from modelmill import params, runtime
+from modelmill.datasets.processed import Processed
+from modelmill.plain_yaml import read_yaml
+from modelmill.sweeps.settings import with_values
+
+base = read_yaml(Path("params.yaml"))
+entry = params.parse(with_values(base, {"models.mnist_convnet.fit.length": "6 steps"})).models[
+    "mnist_convnet"
+]
+runtime.start(1, entry.fit.shards, int(sys.argv[1]))
+from modelmill.training.session import Training
+
+draw = np.random.default_rng(0)
+arrays = {"x": draw.integers(0, 256, (600, 28, 28), np.uint8), "y": draw.integers(0, 10, 600)}
+meta = {
+    "splits": {"train": [0, 500], "validation": [500, 600]},
+    "arrays": {name: {"shape": [*a.shape], "dtype": str(a.dtype)} for name, a in arrays.items()},
+    "input_shape": [28, 28],
+    "outputs": 10,
+    "class_names": [*"0123456789"],
+    "scale": 1 / 255,
+}
+data = Processed(Path(), meta, arrays)
+training = Training("m", entry, entry.spec("m", meta), data, 1)
+training.run()
+weights = b"".join(w.tobytes() for w in training.model.get_weights())
+print(hashlib.sha256(weights).hexdigest())
+"""
+
+
+@pytest.mark.long
+def test_a_machine_with_more_cores_trains_the_same():
+    """More threads than shards would round the gradients of convolutions otherwise."""
+    command = [sys.executable, "-c", TRAINED_ON_CORES]
+    found = {
+        subprocess.check_output([*command, cores], cwd=ROOT, text=True) for cores in ("1", "2", "8")
+    }
+    assert len(found) == 1
