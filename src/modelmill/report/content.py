@@ -33,7 +33,7 @@ DRAWN_ANEW = {"curves.png", "perplexity.png"}  # the page's own curves show the 
 SAMPLE, CONFUSION = "sample.txt", "confusion.csv"
 SETTINGS = {"dataset", "task", "arch", "net", "fit", "eval"}
 NONE = "–"
-WIDTH, QUALITY = 1000, 50  # of pictures; a phone or half a desktop's window shows no more
+WIDTH, QUALITY = 960, 50  # of pictures; a phone or half a desktop's window shows no more
 
 
 class Known(Open):
