@@ -167,7 +167,7 @@ def test_seeds_are_an_interval_in_the_table_and_a_band_behind_the_curve(everythi
 
 def test_pictures_are_made_small_and_curves_are_drawn_anew(root):
     (figure,) = content.figures(root / "data/figures/mnist_softmax", "")
-    assert (figure.title, figure.width, figure.height) == ("confusion", 1000, 750)
+    assert (figure.title, figure.width, figure.height) == ("confusion", 960, 720)
     assert content.figures(root / "nowhere", "") == []
 
 
