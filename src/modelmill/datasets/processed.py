@@ -103,6 +103,10 @@ class Processed:
         start, stop = self.meta["splits"][name]
         return {key: array[start:stop] for key, array in self.arrays.items()}
 
+    def scaled(self, x: np.ndarray) -> np.ndarray:
+        """Examples as models see them, float32."""
+        return x.astype(np.float32) * np.float32(self.meta["scale"])
+
     def vocabulary(self) -> list[str]:
         """The tokens of a text, each at the place of its id.
 
@@ -141,10 +145,8 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
             not a finite number; there is a scale for what are no integers.
     """
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(out.glob("*.npy"))}
-    problem = _problem(splits, arrays) or _not_finite(arrays)
-    if facts.get("scale", 1.0) != 1.0 and arrays["x"].dtype.kind not in "iu":
-        problem = f"a scale is for integers, and array x is {arrays['x'].dtype}"
-    if problem:
+    scaled = facts.get("scale", 1.0) != 1.0
+    if problem := _problem(splits, arrays) or _not_finite(arrays) or _misfit(arrays, scaled):
         raise ModelmillError(f"{out.name}: {problem}")
     shared = {"shared": _shared(splits, arrays["x"])} if "x" in arrays else {}
     meta = {
@@ -187,6 +189,14 @@ def _not_finite(arrays: Mapping[str, np.ndarray]) -> str:
                 if len(wrong):
                     place = (row + wrong[0][0], *wrong[0][1:])
                     return f"array {name}, row {place[0]:,}: {array[place]} is not a finite number"
+    return ""
+
+
+def _misfit(arrays: Mapping[str, np.ndarray], scaled: bool) -> str:
+    """Why a scale is of no use, an empty string if there is none or it is."""
+    found = str(arrays["x"].dtype) if "x" in arrays else "missing"
+    if scaled and "int" not in found:
+        return f"a scale is for integers, and array x is {found}"
     return ""
 
 

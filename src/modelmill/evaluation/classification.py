@@ -56,7 +56,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         _draw_mistakes(job, x, truth, probabilities(logits, loss))
         _draw_insights(job, model, x)
     elif x.ndim == 2 and x.shape[1] > 1 and len(names) <= classes.DISTINCT:
-        _draw_regions(job, model, x.astype(np.float32) * np.float32(job.data.meta["scale"]), truth)
+        _draw_regions(job, model, job.data.scaled(x), truth)
     return {
         "accuracy": float(np.mean(logits.argmax(axis=1) == truth)),
         "loss": float(losses(logits, truth, loss).mean()),
@@ -119,7 +119,7 @@ def _draw_insights(job: Job, model: "keras.Model", x: np.ndarray) -> None:
     from modelmill.trained import insights
 
     names = job.data.meta["class_names"]
-    digits = x[:READ].astype(np.float32) * np.float32(job.data.meta["scale"])
+    digits = job.data.scaled(x[:READ])
     filters = insights.first_filters(model)
     if filters is not None and insights.is_linear(model):
         path = job.figures / "weights.png"

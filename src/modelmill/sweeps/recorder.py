@@ -89,11 +89,11 @@ class Recorder(Callback):
             return
         try:
             action(*arguments)
-        except Exception as error:  # whatever is wrong with tracking, the sweep goes on
+        except Exception as error:  # whatever is wrong with tracking is no harm to the sweep
             self._failed = True
             print(
-                f"warning: MLflow: {in_one_line(error)}; the sweep goes on, and when it has ended "
-                f"`modelmill sweep {self._name}` records it",
+                f"warning: MLflow: {in_one_line(error)}; the sweep does without, and once it has "
+                f"ended `modelmill sweep {self._name}` records it",
                 file=sys.stderr,
             )
 

@@ -42,8 +42,8 @@ def model(inputs: list[keras.KerasTensor], below: keras.KerasTensor, units: int)
 
 def begin(model: keras.Model, data: "Processed", fit: supervised.Fit) -> None:
     """Makes each visible unit, without weights, as active as on average in the data."""
-    x, scale = data.split("train")["x"], np.float32(data.meta["scale"])
-    parts = [x[i : i + AT_ONCE].astype(np.float32) * scale for i in range(0, len(x), AT_ONCE)]
+    x = data.split("train")["x"]
+    parts = [data.scaled(x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
     visible = np.concatenate([_visible(model, {"x": tf.constant(part)}) for part in parts])
     _rbm(model).visible_bias.assign(log_odds(visible))
 

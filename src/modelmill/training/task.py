@@ -87,7 +87,11 @@ class Task(Protocol):
         """
 
     def begin(self, model: "keras.Model", data: "Processed", fit: Any) -> None:
-        """Before the first step: gives the model what its initial weights owe to the data."""
+        """Before the first step: gives the model what its initial weights owe to the data.
+
+        Raises:
+            ModelmillError: the model is none for the task, as only its layers say.
+        """
 
     def initial(self, model: "keras.Model", fit: Any) -> Tensors:
         """The state that the first batch is met with."""
