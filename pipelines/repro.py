@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from graphlib import TopologicalSorter
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -43,14 +44,17 @@ def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__)
     known.add_argument("targets", nargs="*", metavar="STAGE", help="and what it depends on: or all")
     known.add_argument(
-        "--jobs", type=number, metavar="N", help="stages at once; by default one for two cores"
+        "--jobs",
+        type=number,
+        metavar="N",
+        help="stages at once; by default one for every two cores, and two at least",
     )
     return known
 
 
 def main() -> None:
     arguments = parser().parse_args()
-    jobs = arguments.jobs or max(1, available_cores() // 2)
+    jobs = arguments.jobs or max(2, available_cores() // 2)
     if jobs == 1:
         os.execv(sys.executable, [*DVC, "repro", *arguments.targets])
 
@@ -107,6 +111,7 @@ class Pool:
         self.begun = self.stopping = False
         self.done: set[Stage] = set()
         self.failed: list[str] = []
+        self._numbers = count(1)  # of stages that are done, for any thread
         self._threads = ThreadPoolExecutor(jobs)
         self._places = list(range(jobs))
         self._processes: set[subprocess.Popen[str]] = set()
@@ -131,6 +136,7 @@ class Pool:
                         self.begun = True
                         running[self._threads.submit(self._reproduce, stage.addressing)] = stage
                     else:
+                        next(self._numbers)
                         self.done.add(stage)
                         waiting.done(stage)
             if not running:
@@ -194,8 +200,11 @@ class Pool:
         for line in [] if bar.disable else lines[-10:]:
             if process.returncode or line.startswith("warning: "):
                 tqdm.write(f"{name}: {line}")
-        ended = f"failed, exit code {process.returncode}" if process.returncode else "done"
-        tqdm.write(f"{name}: {ended} after {tqdm.format_interval(time.monotonic() - began)}")
+        took = tqdm.format_interval(time.monotonic() - began)
+        if process.returncode:
+            tqdm.write(f"{name}: failed, exit code {process.returncode} after {took}")
+        else:
+            tqdm.write(f"{name}: done after {took}, {next(self._numbers)} of {len(self.plan)}")
         return not process.returncode
 
 

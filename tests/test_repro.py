@@ -1,5 +1,6 @@
 """Stages side by side leave what `dvc repro` leaves, whatever fails or is interrupted."""
 
+import re
 import shutil
 import signal
 
@@ -18,6 +19,7 @@ def test_what_is_left_is_what_dvc_leaves_to_the_byte(seed, tmp_path):
         shutil.rmtree(clone.path / "data" / kind)
     printed = clone.run(*COMMAND)
     assert "evaluate@char_rnn: done" in printed
+    assert re.search(r"^report: done after \S+, (\d+) of \1$", printed, re.MULTILINE)
     assert (clone.path / "dvc.lock").read_bytes() == expected
     assert not clone.stale()
     assert clone.run(*COMMAND) == "Data and pipelines are up to date.\n"
