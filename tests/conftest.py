@@ -1,5 +1,6 @@
 """Shared by the tests: where the repository is, and TensorFlow started as the stages start it."""
 
+import gc
 import io
 import os
 import shutil
@@ -29,6 +30,10 @@ __all__ = ["ROOT"]
 FIRST = ("test_all_models.py", "test_pipeline.py")
 LAST = ("test_interruptions.py", "test_sweeps.py", "test_changes.py", "test_remotes.py")
 LAST += ("test_experiments.py",)
+
+# Else a tenth of the time is the collector's, which goes through all that TensorFlow, MLflow and
+# Ray consist of, again and again.
+gc.set_threshold(100_000, 50, 100)
 
 # The suite tries the same examples each time. What one takes depends on who else is at work.
 settings.register_profile("suite", max_examples=60, deadline=None, derandomize=True)
