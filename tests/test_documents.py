@@ -162,7 +162,8 @@ def test_the_locks_pin_the_same_versions():
     assert {name: running[name] for name in shared} == {name: testing[name] for name in shared}
 
 
-def test_the_readers_work_as_shown(tmp_path, monkeypatch):
+def test_the_library_works_as_shown(seed, tmp_path, monkeypatch, tensorflow):
+    seed.copied(tmp_path)
     monkeypatch.chdir(tmp_path)
     for name, reader in {"books": text, "data/raw/ptb": ptb}.items():
         (tmp_path / name).mkdir(parents=True)

@@ -6,6 +6,7 @@ it is not mistaken for one. A new part is a new file; nothing lists them.
 
 import importlib
 import pkgutil
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -31,7 +32,7 @@ def part(kind: str, name: str, where: str) -> ModuleType:
     Raises:
         ModelmillError: there is no such part, or its file cannot be imported.
     """
-    if name not in _modules(kind):
+    if name not in _modules(PACKAGE / kind):
         check_choice(where, name, parts(kind))
     found = _module(kind, name)
     for demanded in DEMANDED[kind]:
@@ -43,7 +44,7 @@ def part(kind: str, name: str, where: str) -> ModuleType:
 def parts(kind: str) -> list[str]:
     """The names of all parts of a kind."""
     mark, *_ = DEMANDED[kind]
-    return [name for name in _modules(kind) if hasattr(_module(kind, name), mark)]
+    return [name for name in _modules(PACKAGE / kind) if hasattr(_module(kind, name), mark)]
 
 
 def metrics(task: str) -> dict[str, Better]:
@@ -51,8 +52,9 @@ def metrics(task: str) -> dict[str, Better]:
     return {**part("tasks", task, "task").METRICS, **part("evaluation", task, "task").METRICS}
 
 
-def _modules(kind: str) -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules([str(PACKAGE / kind)]))
+@cache
+def _modules(folder: Path) -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules([str(folder)]))
 
 
 def _file(kind: str, name: str) -> str:

@@ -16,13 +16,13 @@ class Reference(Section):
         metric: the figure that is compared.
         goal: what it is to reach; null where it is reported only.
         published: somebody's figure, null where there is none.
-        source: whose, and where.
+        source: whose that is, and where; null where there is nothing to name.
     """
 
     metric: str
     goal: float | None
     published: float | None
-    source: str
+    source: str | None
 
     def of(self, metrics: Mapping[str, float], name: str) -> float:
         """The figure that is compared, among those that the evaluation of a model gave.
@@ -44,9 +44,10 @@ def shown_goal(better: Better, value: float | None) -> str:
     return "" if value is None else f"{signs[better]} {number(value)}"
 
 
-def shown_published(value: float | None, source: str) -> str:
-    """A published figure as it is shown, with its source; a dash where that has no figure."""
-    return f"{'–' if value is None else number(value)} ({source})"
+def shown_published(value: float | None, source: str | None) -> str:
+    """A published figure as it is shown, with its source; a dash where there is no figure."""
+    figure = "–" if value is None else number(value)
+    return f"{figure} ({source})" if source else figure
 
 
 def number(value: float) -> str:
