@@ -5,13 +5,14 @@ modelmill replicate movielens_mf --over datasets.movielens.options.fold=1,2,3,4,
 """
 
 import argparse
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from modelmill.errors import ModelmillError
 from modelmill.params import parse
 from modelmill.plain_yaml import read_yaml, yaml_data
+
+MOST = 1000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,28 +40,28 @@ def main() -> None:
     from modelmill.sweeps import replicates, replication, state
 
     replicates.check(base, names, key, values)
-    with ExitStack() as stack:
-        stack.enter_context(state.alone(replicates.FOLDER / key))
-        planned = stack.enter_context(replicates.planned(base, names, key, values))
-        records = replication.run(base, planned)
-    made = list(zip(planned, records, strict=True))
+    with state.alone(replicates.FOLDER):  # they share what is published
+        with replicates.planned(base, names, key, values) as planned:
+            records = replication.run(base, planned)
+        made = list(zip(planned, records, strict=True))
 
-    from modelmill.sweeps import spread
+        from modelmill.sweeps import spread
 
-    for name in names:
-        of_model = [(each, record) for each, record in made if each.name == name]
-        print(spread.plain(of_model))
-        print(f"{spread.publish(of_model)}: {name}")
+        for name in names:
+            of_model = [(each, record) for each, record in made if each.name == name]
+            print(spread.plain(of_model))
+            print(f"{spread.publish(of_model)}: {name}")
 
 
 def _values(arguments: argparse.Namespace, base: dict[str, Any]) -> tuple[str, list[Any]]:
     """The key, and two or more values."""
     if arguments.seeds is not None:
-        if arguments.seeds < 2:
-            raise ModelmillError(f"--seeds {arguments.seeds}: two at least have a spread")
+        if not 2 <= arguments.seeds <= MOST:
+            raise ModelmillError(
+                f"--seeds {arguments.seeds}: two at least have a spread, and {MOST:,} are the most"
+            )
         first = parse(base).seed
-        last = {**base, "seed": first + arguments.seeds - 1}
-        parse(last, f"--seeds {arguments.seeds}")  # before there is a list of them
+        parse({**base, "seed": first + arguments.seeds - 1}, f"--seeds {arguments.seeds}")
         return "seed", [*range(first, first + arguments.seeds)]
     key, _, text = arguments.over.partition("=")
     given = [value for value in text.split(",") if value.strip()]

@@ -29,8 +29,11 @@ def main() -> None:
 
     if target:
         from modelmill.report import moment
+        from modelmill.tracking import store
 
-        page.write(target, params, Path(), moment.now(params))
+        now = moment.now(params)
+        with store.answering("asked for times of training"):
+            page.write(target, params, Path(), now)
         return
     with replacing_folder(Path("data/report")) as folder:
         page.write(folder / PAGE, params, Path())

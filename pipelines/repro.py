@@ -67,7 +67,7 @@ def main() -> None:
         before = _locked()
     except DvcException as error:
         raise ModelmillError(" ".join(str(error).split())) from None
-    pool = Pool(jobs, repo, found)
+    pool = Pool(min(jobs, len(found)), repo, found)
     with _interruptible(pool):
         try:
             pool.run()

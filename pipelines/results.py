@@ -68,7 +68,8 @@ def main() -> None:
     def seconds(card: Card) -> float | None:
         return runs.train_seconds(client, card)
 
-    found = table.collect(params, Path(), seconds)
+    with store.answering("asked for times of training"):
+        found = table.collect(params, Path(), seconds)
     print(table.plain(found))
     report = table.report(found, repository.commit())
     page = table.insert(PAGE.read_text(encoding="utf-8"), "results", table.markdown(report))

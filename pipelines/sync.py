@@ -6,7 +6,7 @@ Results that came from DVC's cache or by `dvc pull`, or those of a lost database
 import argparse
 from pathlib import Path
 
-from modelmill.errors import ModelmillError, in_one_line
+from modelmill.errors import ModelmillError
 from modelmill.params import load
 from modelmill.schema import choose
 from modelmill.trained.artifacts import CARD, read_card
@@ -29,24 +29,20 @@ def main() -> None:
 
     client = store.connect()
     recording.settle()
-    from mlflow.exceptions import MlflowException
-
     damaged = []
     for name, entry in entries.items():
-        about, reference = entry.about, entry.reference
-        try:
-            experiments.describe(client, Experiment.of(params, entry.dataset))
-            card = read_card(Path("data/models", name))
-            profile = params.profile if card.settings == params.training(name) else None
-            added = runs.record(
-                client, Path(), name, profile, about, reference, params.log_models, register=True
-            )
-        except MlflowException as error:
-            shown = in_one_line(error)
-            raise ModelmillError(f"MLflow, recording {name}: {shown}; try again later") from None
-        except ModelmillError as error:  # which says what makes its files anew
-            damaged.append(str(error))
-            continue
+        about, reference, log = entry.about, entry.reference, params.log_models
+        with store.answering(f"recording {name}"):
+            try:
+                experiments.describe(client, Experiment.of(params, entry.dataset))
+                card = read_card(Path("data/models", name))
+                profile = params.profile if card.settings == params.training(name) else None
+                added = runs.record(
+                    client, Path(), name, profile, about, reference, log, register=True
+                )
+            except ModelmillError as error:  # which says what makes its files anew
+                damaged.append(str(error))
+                continue
         print(f"{name}: {'recorded' if added else 'complete already'}")
     if damaged:
         raise ModelmillError("; ".join(damaged))

@@ -44,12 +44,15 @@ def main() -> None:
         )
     os.environ |= SETTINGS | {STORE: uri}
     warnings.simplefilter("ignore")  # MLflow's, of what it is made of
+    client = store.connect()
+    with store.answering("listing its experiments"):
+        recorded = _recorded(client)
     pages = f"http://{web.HOST}:{port}/#/experiments"
     found = [
         f"{experiment.name}: {pages}/{experiment.experiment_id}/runs?{KIND}"
         # Of a database that is older than these views, `sync` makes them.
         + f"&viewStateShareKey={experiments.VIEW}" * (experiments.STATE in experiment.tags)
-        for experiment in _recorded(store.connect())
+        for experiment in recorded
     ]
     nothing = f"nothing is recorded yet, `dvc repro` does so: {pages}?{KIND}"
     web.serve("mlflow.server.fastapi_app:app", listener, "\n".join(found) or nothing)

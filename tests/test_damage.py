@@ -1,6 +1,8 @@
 """A damaged result costs its own row; every reader says in one line what to run."""
 
+import errno
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from modelmill import models, params
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
-from modelmill.files import write_json
+from modelmill.files import undamaged, write_json
 from modelmill.parts import part
 from modelmill.report import stages, table
 from modelmill.report.page import write
@@ -103,6 +105,13 @@ def _lay(files, folder):
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+
+
+def test_what_the_system_refuses_is_no_damage():
+    """Else the remedy would remove what is whole."""
+    with pytest.raises(ModelmillError) as refused, undamaged(Path("study.log"), "rm study.log"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(refused.value) == "study.log: No space left on device"
 
 
 def _collect(everything):

@@ -174,3 +174,12 @@ def test_units_are_from_0_to_1():
 
     with pytest.raises(ModelmillError, match=r"units are from 0 to 1, the data from -2 to 7\.5"):
         log_odds(np.array([[-2, 0.5], [7.5, 1]]))
+
+
+@pytest.mark.parametrize("total", [30, 100, 1000, 1450, 14_500])
+def test_there_are_as_many_temperatures_as_are_asked_for(total):
+    from modelmill.evaluation.density import _spacing
+    from modelmill.evaluation.measures.partition import TEMPERATURES
+
+    assert sum(_spacing(total).values()) == total
+    assert _spacing(14_500) == TEMPERATURES

@@ -60,6 +60,8 @@ def test_the_most_telling_inputs_are_those_that_separate_the_classes():
     x[:, 1] += 8 * truth
     x[:, 3] -= 4 * truth
     assert classification.most_telling(x, truth) == [1, 3]
+    x[:, 0] = 7.0
+    assert classification.most_telling(x, truth) == [1, 3]
 
 
 @pytest.mark.usefixtures("tensorflow")

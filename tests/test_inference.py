@@ -63,7 +63,7 @@ def test_predictions_cover_every_example_whatever_the_batch():
 def generate(pick, length=40, seed=1, temperature=1.0, space=0):
     from modelmill.trained.inference import generator
 
-    return generator(language_model(1), length, pick, temperature, seed, space)([1, 2])
+    return generator(language_model(1), length, pick, temperature, space)([1, 2], seed)
 
 
 def test_argmax_needs_no_luck_and_draws_do():

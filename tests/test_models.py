@@ -240,7 +240,7 @@ def test_of_ones_own_architecture_only_what_fits_is_shown():
     assert insights.reading(stacked, np.zeros((1, 6, 5), np.float32)) is None
     item = keras.Input((), name="item", dtype="int32")
     rated = keras.Model(item, keras.layers.Dense(1)(keras.layers.Embedding(9, 2)(item)))
-    assert inference.alike(rated, np.ones((4, 9)), 0) is None
+    assert inference.alike(rated, np.ones((4, 9)), [0]) is None
 
 
 def sigmoid(x):

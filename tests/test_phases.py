@@ -106,6 +106,18 @@ def test_one_step_of_contrastive_divergence_by_hand():
     np.testing.assert_allclose(learnt.score.sums, [error], rtol=1e-5)
 
 
+def test_a_layer_that_its_architecture_freezes_never_learns():
+    from modelmill.training.phases import phases
+
+    model = mlp.build(mlp.Net.model_validate(NET), Spec.examples((6,), 3))
+    frozen = model.layers[-1]
+    frozen.trainable = False
+    (whole,) = phases("m", model, classification, make_training(pretrain=None).fit)
+    whole.hold()
+    assert not frozen.trainable
+    assert [layer for layer in model.layers if layer.trainable] == whole.learning
+
+
 @pytest.mark.parametrize("change", [{"activation": "relu"}, {"bias": False}])
 def test_what_is_no_boltzmann_machine_is_refused(change):
     with pytest.raises(ModelmillError, match=r"models.m.fit.pretrain: layer 'dense.*' is not of"):

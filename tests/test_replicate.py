@@ -172,7 +172,7 @@ def test_what_cannot_be_replicated_is_named(prepared):
         question("--over", "seed=1,1"): "two values at least, none twice",
         question("--over", "seed"): "expected KEY=A,B,...",
         question("--seeds", "1"): "two at least have a spread",
-        question("--seeds", "99999999999"): "--seeds 99999999999: seed: Input should be less than",
+        question("--seeds", "99999999999"): "a spread, and 1,000 are the most",
         (prepared.path, "replicate", "movielens", "--seeds", "2"): "did you mean 'movielens_mf'",
     }
     for (asked, said), answer in zip(questions.items(), ask(*questions), strict=True):

@@ -18,6 +18,13 @@ def test_the_best_of_a_metric_is_its_highest_or_its_lowest():
     assert not {"final_step", "final_epoch"} & set(found)
 
 
+def test_of_a_training_in_phases_the_best_is_of_the_last_one():
+    phases = [row | {"phase": number} for row, number in zip(HISTORY, (1, 2, 2), strict=True)]
+    found = summary.best_and_final([phases[1] | {"phase": 1}, *phases[2:]], BETTER)
+    assert found["best_accuracy"] == 0.8
+    assert summary.best_and_final(phases, BETTER)["best_accuracy"] == 0.9
+
+
 def test_where_there_are_validation_data_the_best_is_theirs():
     columns = ("loss", "accuracy")
     rows = [row | {f"validation_{name}": row[name] for name in columns} for row in HISTORY]

@@ -282,6 +282,15 @@ def test_what_a_sweep_writes_into_conf_does_not_make_it_another_sweep(base, tmp_
         state.prepare(tmp_path, "x", searched, given, SimpleNamespace(digest="d"), fresh=False)
 
 
+def test_where_each_trial_has_its_own_seed_that_of_conf_may_change(base, tmp_path):
+    from types import SimpleNamespace
+
+    searched = sweep(space={"seed": {"integer": [1, 9]}})
+    for seed in (1, 2):
+        given = settings.check(searched, settings.with_values(base, {"seed": seed}), "x.yaml")
+        state.prepare(tmp_path, "x", searched, given, SimpleNamespace(digest="d"), fresh=False)
+
+
 @pytest.mark.fault("two sweeps of one name at once", "the second refuses; the first is untouched")
 def test_one_process_at_a_time_is_at_work_on_a_sweep(tmp_path):
     with (

@@ -27,7 +27,7 @@ from modelmill.files import write_json
 from modelmill.models import Spec
 from modelmill.params import load
 from modelmill.reference import Reference
-from modelmill.tracking import experiments, recording, runs, store
+from modelmill.tracking import experiments, recording, registry, runs, store
 from modelmill.tracking import recorder as tracking
 from modelmill.tracking.experiments import Experiment
 from modelmill.trained import artifacts
@@ -532,6 +532,40 @@ def test_a_journal_that_cannot_be_written_costs_one_line(house, capfd):
         recorder._file = written
     assert "No space left" in warned_once(capfd)
     completed_by_sync(house)
+
+
+def test_recordings_that_others_own_cost_one_line(house, capfd):
+    runs.recordings().parent.mkdir(parents=True)
+    runs.recordings().write_text("no folder")
+    train()
+    assert "recordings" in warned_once(capfd)
+
+
+def test_a_model_that_was_deleted_in_mlflow_is_none(house):
+    from types import SimpleNamespace
+
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+    def gone(model_id):
+        raise MlflowException("deleted", RESOURCE_DOES_NOT_EXIST)
+
+    outputs = SimpleNamespace(model_outputs=[SimpleNamespace(model_id="m-1")])
+    client = SimpleNamespace(
+        get_run=lambda run_id: SimpleNamespace(outputs=outputs), get_logged_model=gone
+    )
+    assert registry.logged_model(client, "r", {}) is None
+
+
+def test_more_runs_than_mlflow_gives_at_once_are_found(house, monkeypatch):
+    client = store.connect()
+    experiment = store.experiment(client, "points")
+    made = {client.create_run(experiment).info.run_id for _ in range(5)}
+    search = type(client).search_runs
+    monkeypatch.setattr(
+        type(client), "search_runs", lambda *given, **more: search(*given, max_results=2, **more)
+    )
+    assert {run.info.run_id for run in runs.found(client, experiment, "")} == made
 
 
 @pytest.mark.fault("a slow tracking server", "the training does not wait")

@@ -308,6 +308,9 @@ def test_one_step_of_least_squares_by_hand():
     # d/dw of the mean of (y - wx)^2 at w = 0 is -(2 * 1 * 2 + 2 * 2 * 3) / 2 = -8.
     assert model.weights[0].numpy().item() == pytest.approx(0.08)
     assert rows[0]["loss"] == pytest.approx((4 + 9) / 2)
+    data["y"] = data["y"].astype(np.uint8)
+    whole, _ = trained(linear.build, net, Spec.examples((1,), 1), regression, fit, data)
+    assert whole.weights[0].numpy().item() == model.weights[0].numpy().item()
 
 
 @pytest.mark.parametrize(("reduction", "factor"), [("sum", 2), ("mean", 1)])

@@ -1,5 +1,6 @@
 """Reading files or saying why not; writing them so that nothing half-written is taken for whole."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,11 @@ from pydantic_core import from_json
 from modelmill.errors import ModelmillError
 
 LARGEST = 24 << 20  # bytes of a JSON file; a vocabulary of all there is in Unicode has fewer
+# What the system says whatever a file holds: no space, no right, no more open files.
+OF_THE_SYSTEM = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EIO, errno.EMFILE, errno.ENFILE),
+}
 
 
 @contextmanager
@@ -40,7 +46,8 @@ def undamaged(path: Path, remedy: str) -> Iterator[None]:
         remedy: the command that makes it anew.
 
     Raises:
-        ModelmillError: the file is missing, or what reads it raised anything at all.
+        ModelmillError: the file is missing, or what reads it raised anything at all; where that is
+            for the system's reasons, nothing is to be made anew.
     """
     try:
         yield
@@ -49,6 +56,8 @@ def undamaged(path: Path, remedy: str) -> Iterator[None]:
     except FileNotFoundError:
         raise ModelmillError(f"{path} is missing: run `{remedy}`") from None
     except Exception as error:  # of damaged bytes, libraries raise almost anything
+        if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+            raise ModelmillError(f"{path}: {error.strerror}") from None
         said = " ".join(str(error).split()).removeprefix(f"{path}: ")
         raise ModelmillError(f"{path} is damaged: {said:.300}: run `{remedy}`") from None
 

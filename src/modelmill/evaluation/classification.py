@@ -96,7 +96,9 @@ def most_telling(x: np.ndarray, truth: np.ndarray) -> list[int]:
     groups = [x[truth == index] for index in np.unique(truth)]
     between = np.var([group.mean(axis=0) for group in groups], axis=0)
     within = np.mean([group.var(axis=0) for group in groups], axis=0)
-    return sorted(np.argsort(between / within)[-2:].tolist())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        telling = np.nan_to_num(between / within, posinf=np.inf)  # 0 / 0: a column that is constant
+    return sorted(np.argsort(telling)[-2:].tolist())
 
 
 def _draw_mistakes(job: Job, x: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> None:

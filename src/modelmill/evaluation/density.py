@@ -52,7 +52,7 @@ class Eval(Section):
         sample: the pictures to draw.
         seed: of the chains.
         chains: of annealed importance sampling, an even number.
-        anneal_for: how many such steps in each profile.
+        anneal_for: `temperatures` in each profile.
         temperatures: how many steps there are, from the model to start from to this one.
         sample_for: how many steps in each profile.
     """
@@ -129,7 +129,9 @@ def _spacing(total: int) -> dict[float, int]:
     from modelmill.evaluation.measures.partition import TEMPERATURES
 
     paper = sum(TEMPERATURES.values())
-    return {beta: max(1, count * total // paper) for beta, count in TEMPERATURES.items()}
+    spacing = {beta: max(1, count * total // paper) for beta, count in TEMPERATURES.items()}
+    spacing[max(spacing)] += total - sum(spacing.values())
+    return spacing
 
 
 def _walk(

@@ -60,9 +60,10 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         "mean_squared_error": total / x.size,
         "examples": len(outputs),
     }
-    lines = [("original", x[:SHOWN]), ("reconstructed", outputs[:SHOWN])]
+    scaled = job.data.scaled
+    lines = [("original", scaled(x[:SHOWN])), ("reconstructed", outputs[:SHOWN])]
     if options.corruption:
-        lines.insert(1, (f"{options.corruption:.0%} missing", corrupted[:SHOWN]))
+        lines.insert(1, (f"{options.corruption:.0%} missing", scaled(corrupted[:SHOWN])))
     else:
         metrics["squared_error_per_example"] = total / len(x)
         if halves := insights.halves(model):

@@ -37,12 +37,16 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     from_one_to_one = spec.inputs["x"].shape == (1,) and spec.outputs == 1
     if job.card.settings["arch"] == "linear" and from_one_to_one:
         weights = np.concatenate([w.numpy().ravel() for w in model.weights])
-        metrics |= _line(job, arrays["x"], arrays["y"], weights)
+        metrics |= _line(job, job.data.scaled(arrays["x"]), arrays["y"], weights)
     return metrics
 
 
 def _line(job: Job, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-    """Metrics and figures of a line with `weights` [slope] or [slope, intercept]."""
+    """Metrics and figures of a line with `weights` [slope] or [slope, intercept].
+
+    Args:
+        x: as the model sees them.
+    """
     from modelmill.figures import curves
     from modelmill.trained import artifacts
 

@@ -26,18 +26,25 @@ def grid(
             axes.axis("off")
             if index < len(images):
                 axes.imshow(images[index], **_colours(images if signed else None))
-                axes.set_title(captions[index], fontsize=8, fontweight="normal")
+                axes.set_title(captions[index], fontsize=8, fontweight="normal", parse_math=False)
 
 
 def rows(lines: Sequence[tuple[str, np.ndarray]], title: str, path: Path) -> None:
-    """Rows of grey images of one size, each row with its name at the left."""
+    """Rows of grey images of one size, each row with its name at the left.
+
+    The lowest of all values is white and the highest black.
+    """
     count = len(lines[0][1])
+    ends = {
+        "vmin": min(images.min() for _, images in lines),
+        "vmax": max(images.max() for _, images in lines),
+    }
     with drawing(path, 1.1 * count + 1, 1.15 * len(lines) + 0.5, grid=False) as figure:
         figure.suptitle(title)
         table = figure.subplots(len(lines), count, squeeze=False)
         for (name, images), places in zip(lines, table, strict=True):
             for image, axes in zip(images, places, strict=True):
-                axes.imshow(image, cmap="gray_r")
+                axes.imshow(image, cmap="gray_r", **ends)
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
             places[0].set_ylabel(name, rotation=0, ha="right", va="center")

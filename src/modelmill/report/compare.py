@@ -77,7 +77,8 @@ def _curves(
     for name, history in histories.items():
         laps = thinned(history, POINTS)
         shown = laps[["epoch", "examples"]].copy()
-        if (seconds := results[name].get("seconds")) is not None:
+        seconds = results[name].get("seconds")
+        if seconds is not None and "phase" not in laps:  # else they are of earlier phases as well
             shown["seconds"] = laps.step / laps.step.iloc[-1] * seconds
         for metric in metrics:
             if found := column(history, metric):

@@ -24,7 +24,15 @@ from modelmill.sweeps import table
 from modelmill.sweeps.cluster import RETRIES, told, workers
 from modelmill.sweeps.recorder import Recorder
 from modelmill.sweeps.settings import Asha, Sweep, shown
-from modelmill.sweeps.study import Search, best, judged, storage, succeeded, take_up
+from modelmill.sweeps.study import (
+    RECORDED,
+    Search,
+    best,
+    judged,
+    storage,
+    succeeded,
+    take_up,
+)
 from modelmill.sweeps.trial import LAP, REASON, STATUS, train, visible
 
 WITHOUT_END = 10**9  # laps
@@ -46,6 +54,7 @@ def run(
         base, params: what the trials have in common, as the data of params.yaml and typed.
         folder: holds the study, and gets the results.
     """
+    study.set_user_attr(RECORDED, False)
     take_up(study, sweep)
     done = len(judged(study))
     search = Search(study, storage(folder), sweep, missing)
@@ -166,7 +175,7 @@ class Bar(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
         metric, known = self._sweep.metric, best(self._study)
-        ended = self._study.trials[self._search.number(trial.trial_id)]
+        ended = self._search.ended(trial.trial_id)
         top = f"best {metric} {known.value:.4g} (trial {known.number})" if known else ""
         self._bar.set_postfix_str(f"{top}, " if top else "", refresh=False)
         self._bar.update()

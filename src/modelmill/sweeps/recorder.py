@@ -68,7 +68,7 @@ class Recorder(Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
     ) -> None:
-        ended = self._study.trials[self._search.number(trial.trial_id)]
+        ended = self._search.ended(trial.trial_id)
         if ended.state is TrialState.COMPLETE:  # else its worker was lost, and another repeats it
             self._later(self._end, ended)
 
@@ -119,7 +119,7 @@ class Recorder(Callback):
         """Ends the runs of a sweep that was killed, and records what it did not come to."""
         children = f"tags.`{runs.PARENT}` = '{self._parent}'"
         recorded = set()
-        for run in self._client.search_runs([self._experiment], children):
+        for run in runs.found(self._client, self._experiment, children):
             number = int(run.data.tags["trial"])
             recorded.add(number)
             if run.info.status == "RUNNING":

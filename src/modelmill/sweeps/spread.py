@@ -152,14 +152,16 @@ def _record(made: Made, content: Mapping[str, Any]) -> None:
         "profile": first.params.profile,
         **{key: getattr(first.entry, key) for key in ("dataset", "task", "arch")},
     }
-    found = client.search_runs([experiment], f"tags.{REPLICATES} = '{tags[REPLICATES]}'")
+    found = runs.found(client, experiment, f"tags.{REPLICATES} = '{tags[REPLICATES]}'")
     known = {run.data.tags[RECORD]: run.info for run in found if RECORD in run.data.tags}
     parents = [run.info.run_id for run in found if RECORD not in run.data.tags]
     title = f"{first.name} over {first.kind}s"
     parent = parents[0] if parents else _run(client, experiment, title, {**tags, **runs.origin()})
     for each, record in made:
         info = known.get(each.path.stem)
+        measured = {f"test_{name}": value for name, value in record.metrics.items()}
         if info and info.status == "FINISHED":
+            runs.log_once(client, info.run_id, measured)  # the code may have measured anew
             continue
         if info:  # of a command that was killed while it recorded
             client.delete_run(info.run_id)
@@ -167,9 +169,7 @@ def _record(made: Made, content: Mapping[str, Any]) -> None:
         run = _run(client, experiment, str(each), own)
         client.log_param(run, each.key, each.value)
         runs.log_history(client, run, record.history)
-        runs.log_once(
-            client, run, {f"test_{name}": value for name, value in record.metrics.items()}
-        )
+        runs.log_once(client, run, measured)
         client.set_terminated(run)
     metric = f"test_{content['metric']}"
     low, high = content["interval"]

@@ -81,10 +81,12 @@ def _identity(sweep: Sweep, params: Params, data: Processed) -> Mapping[str, Any
     always = {
         key: dimension.extremes()[0]
         for key, dimension in sweep.space.items()
-        if key.startswith(own) and not dimension.when
+        if not dimension.when and (key.startswith(own) or key == "seed")
     }
-    given = {"models": {sweep.model: params.training(sweep.model)}}
-    settings = with_values(given, always)["models"][sweep.model]
+    training = params.training(sweep.model)
+    given = {"seed": training.pop("seed"), "models": {sweep.model: training}}
+    varied = with_values(given, always)
+    settings = {**varied["models"][sweep.model], "seed": varied["seed"]}
     return {
         **summary.flatten(sweep.model_dump(exclude=MAY_CHANGE), "sweep."),
         **summary.flatten(settings, "params."),

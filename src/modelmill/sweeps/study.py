@@ -84,7 +84,7 @@ class Search(OptunaSearch):
         self, study: optuna.Study, storage: JournalStorage, sweep: Sweep, missing: int
     ) -> None:
         # A sampler begun anew with the same seed would begin with the same values.
-        seed = sweep.seed + len(study.trials)
+        seed = sweep.seed + len(study.get_trials(deepcopy=False))
         sampler = (
             optuna.samplers.TPESampler(seed=seed, constant_liar=True)
             if sweep.sampler == "tpe"
@@ -111,6 +111,10 @@ class Search(OptunaSearch):
     def number(self, trial_id: str) -> int:
         """Of Tune's trial, its number in the study."""
         return self._ot_trials[trial_id].number
+
+    def ended(self, trial_id: str) -> FrozenTrial:
+        """Of Tune's trial, what the study has of it."""
+        return self._study.get_trials(deepcopy=False)[self.number(trial_id)]
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
         self._note(trial_id, result)
@@ -139,7 +143,7 @@ class Search(OptunaSearch):
     def repeat(self, trial_id: str) -> None:
         """Queues the values of a trial again, which was lost with its worker."""
         self._completed_trials.add(trial_id)
-        _requeue(self._study, self._study.trials[self.number(trial_id)])
+        _requeue(self._study, self.ended(trial_id))
 
     def fail(self, trial_id: str, reason: str) -> None:
         """Notes that the trial could not be run to its end."""

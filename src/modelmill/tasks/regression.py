@@ -48,8 +48,10 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
 def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
 ) -> tuple[Score, Tensors]:
-    found = call(model, batch, training)
-    return penalised(model, squared_error(found, batch["y"])), state
+    import tensorflow as tf
+
+    found, targets = call(model, batch, training), tf.cast(batch["y"], tf.float32)
+    return penalised(model, squared_error(found, targets)), state
 
 
 def metrics(means: list[float]) -> dict[str, float]:

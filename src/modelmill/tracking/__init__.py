@@ -1,1 +1,1 @@
-"""MLflow, a view of the files: trainings as runs, models registered; nothing else imports it."""
+"""MLflow, a view of the files: trainings as runs, models registered, runs as they happen."""

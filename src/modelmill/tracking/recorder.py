@@ -8,6 +8,7 @@ recorded, and what DVC took from its cache, is made good from the results by
 """
 
 import fcntl
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from modelmill import repository
 from modelmill.errors import in_one_line
@@ -46,8 +47,17 @@ class Recorder(Observer):
 
     def __init__(self, experiment: Experiment) -> None:
         self._experiment, self._problem = experiment, ""
+        self._file: IO[str] = io.StringIO()
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Recorder":
+        try:
+            self._begin()
+        except OSError as error:  # of a folder that others own, or a system without locks
+            self._problem = in_one_line(error)
+        return self
+
+    def _begin(self) -> None:
         folder = _folder()
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{time.time_ns()}-{os.getpid()}{EVENTS}"
@@ -62,15 +72,17 @@ class Recorder(Observer):
             server=here(),
             experiment=asdict(self._experiment),
         )
-        self._process: subprocess.Popen[bytes] | None = None
         self._ensure_recording()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._send("stop", status="KILLED" if kind is KeyboardInterrupt else "FAILED")
         self._send("close")
-        if problem := self._problem or self._answer():
+        try:
+            problem = self._problem or self._answer()
+        except OSError as error:
+            problem = in_one_line(error)
+        if problem:
             print(f"warning: MLflow: {problem}; {LATER}", file=sys.stderr)
         with suppress(OSError):  # what could not be written is tried again
             self._file.close()

@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import sys
 import time
 from contextlib import suppress
@@ -72,7 +73,9 @@ def settle() -> None:
             )
         path.unlink(missing_ok=True)
     if not any(map(_is_written, runs.recordings().glob(f"*/*{EVENTS}"))):
-        runs.close_left(_client())
+        client = _client()
+        with store.answering("closing what was left over"):
+            runs.close_left(client)
 
 
 def main(folder: Path) -> None:
@@ -80,8 +83,11 @@ def main(folder: Path) -> None:
     with lock(folder, timeout=1.0):
         for left in (*folder.glob(f"*{ANSWER}"), *folder.glob(f"*{NEW}")):
             with suppress(FileNotFoundError):  # its stage lives, and was quicker
-                if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                if _is_abandoned(left):
                     left.unlink()
+        for other in folder.parent.glob("*/"):  # of other code, or of other settings of MLflow's
+            if _is_abandoned(other) and not any(other.glob(f"*{EVENTS}")):
+                shutil.rmtree(other, ignore_errors=True)
         bell = _bell(folder)
         recordings: dict[Path, Recording] = {}
         last = time.monotonic()
@@ -97,6 +103,10 @@ def main(folder: Path) -> None:
                 last = time.monotonic()
             if select.select([bell], [], [], ALIVE_SECONDS)[0]:
                 os.read(bell, 1 << 16)
+
+
+def _is_abandoned(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > ABANDONED_SECONDS
 
 
 def _bell(folder: Path) -> int:

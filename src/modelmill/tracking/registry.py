@@ -25,13 +25,19 @@ SAMPLE = "sample"  # a tag of logged models
 def logged_model(client: "MlflowClient", run_id: str, options: Mapping[str, Any]) -> str | None:
     """The id of the run's logged model with these `options`, as `log_model` has them.
 
-    None if there is none, its upload was not finished, or its files are gone.
+    None if there is none, its upload was not finished, it was deleted, or its files are gone.
     """
     from mlflow.entities import LoggedModelStatus
+    from mlflow.exceptions import MlflowException
 
     outputs = client.get_run(run_id).outputs
     for output in outputs.model_outputs if outputs else []:
-        model = client.get_logged_model(output.model_id)
+        try:
+            model = client.get_logged_model(output.model_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            continue  # somebody deleted it, and the run names it still
         if (
             model.status == LoggedModelStatus.READY
             and model.tags.get(SAMPLE, "") == _sample(options)

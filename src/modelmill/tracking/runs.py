@@ -38,6 +38,16 @@ def find(client: "MlflowClient", card: Card) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
+def found(client: "MlflowClient", experiment: str, wanted: str) -> "list[Run]":
+    """All runs of an experiment, by its id, that are `wanted`; MLflow gives a thousand at once."""
+    page = client.search_runs([experiment], wanted)
+    runs = [*page]
+    while page.token:
+        page = client.search_runs([experiment], wanted, page_token=page.token)
+        runs += page
+    return runs
+
+
 Points = Collection[tuple[str, int]]
 
 

@@ -3,7 +3,8 @@
 import logging
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,21 @@ def connect() -> "MlflowClient":
         shown = without_credentials(tracking_uri())
         raise ModelmillError(f"{shown}: {in_one_line(error)}") from None
     return client
+
+
+@contextmanager
+def answering(doing: str) -> Iterator[None]:
+    """Turns what MLflow says against it, while it is asked for something, into one line.
+
+    Raises:
+        ModelmillError: it fails or refuses.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise ModelmillError(f"MLflow, {doing}: {in_one_line(error)}; try again later") from None
 
 
 def experiment(client: "MlflowClient", name: str) -> str:

@@ -29,17 +29,18 @@ def rounded(row: Row) -> dict[str, float]:
 
 
 def best_and_final(rows: Sequence[Row], better: Mapping[str, Better]) -> dict[str, float]:
-    """Each metric's last value, and its best one.
+    """Each metric's last value, and its best one in the last phase of a training.
 
     Where there are validation data, the best of them counts and not the best of training.
     """
+    rows = [row for row in rows if row.get("phase") == rows[-1].get("phase")]
     measured = [name for name in rows[-1] if name not in AXES]
     validation = [name for name in measured if name.startswith("validation_")]
     final = {f"final_{name}": rows[-1][name] for name in measured}
     best = {}
     for name in validation or measured:
         pick = max if better[name.removeprefix("validation_")] == "higher" else min
-        best[f"best_{name}"] = pick(row[name] for row in rows if name in row)
+        best[f"best_{name}"] = pick(row[name] for row in rows)
     return final | best
 
 

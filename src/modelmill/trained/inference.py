@@ -1,6 +1,6 @@
 """What trained models compute: outputs for examples, losses of a text, new text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -77,11 +77,12 @@ def well_known(known: np.ndarray) -> np.ndarray:
     return (known > 0).mean(axis=0) >= ENOUGH
 
 
-def alike(model: keras.Model, known: np.ndarray, item: int) -> np.ndarray | None:
-    """How like an item each is to a recommender, from -1 to 1, and -inf if not well known [items].
+def alike(model: keras.Model, known: np.ndarray, asked: Sequence[int]) -> np.ndarray | None:
+    """How like each of some items each item is to a recommender, from -1 to 1 [asked, items].
 
-    It is the cosine of the angle between what the two differ in from the mean of the well known.
-    None where the model is of a kind that has no numbers for an item.
+    It is the cosine of the angle between what the two differ in from the mean of the well known,
+    and -inf for what is not well known. None where the model is of a kind that has no numbers for
+    an item.
 
     Args:
         known: the stars to predict from, 0 where there are none [users, items].
@@ -91,7 +92,8 @@ def alike(model: keras.Model, known: np.ndarray, item: int) -> np.ndarray | None
         return None
     above = features - features[shown].mean(axis=0)
     length = np.linalg.norm(above, axis=1)
-    cosines = above @ above[item] / np.maximum(length * length[item], 1e-12)
+    rows = [*asked]
+    cosines = above[rows] @ above.T / np.maximum(length[rows, None] * length, 1e-12)
     return np.where(shown, cosines, -np.inf)
 
 
@@ -146,10 +148,11 @@ def generator(
     length: int,
     pick: str,
     temperature: float,
-    seed: int,
     space: int | None = None,
-) -> Callable[[list[int]], list[int]]:
+) -> Callable[[list[int], int], list[int]]:
     """Returns what continues a list of token ids by `length` more, with the model's weights then.
+
+    It is told the ids and the seed of the draws.
 
     Args:
         model: a recurrent model over windows of one step.
@@ -159,7 +162,7 @@ def generator(
     """
 
     @tf.function(reduce_retracing=True)
-    def run(primer: tf.Tensor, state: Tensors) -> tf.Tensor:
+    def run(primer: tf.Tensor, seed: tf.Tensor, state: Tensors) -> tf.Tensor:
         logits = tf.zeros([1, 1, model.output["logits"].shape[2]])
         for token in primer:
             logits, state = _step(model, token[None, None], state)
@@ -180,7 +183,10 @@ def generator(
             logits, state = _step(model, token[None, None], state)
         return chosen.stack()
 
-    return lambda prime: run(tf.constant(prime), zero_state(model, 1)).numpy().tolist()
+    def continuation(prime: list[int], seed: int) -> list[int]:
+        return run(tf.constant(prime), tf.constant(seed), zero_state(model, 1)).numpy().tolist()
+
+    return continuation
 
 
 def _step(model: keras.Model, tokens: tf.Tensor, state: Tensors) -> tuple[tf.Tensor, Tensors]:

@@ -178,10 +178,11 @@ class Recommender:
         """
         from modelmill.trained import inference
 
-        values = inference.alike(self.model, self.knowledge.stars, item)
-        if values is None:
+        found = inference.alike(self.model, self.knowledge.stars, [item])
+        if found is None:
             arch = self.card.settings["arch"]
             raise ModelmillError(f"--like: a model of architecture '{arch}' has nothing to tell by")
+        (values,) = found
         values[item] = -np.inf
         return _sorted(values, count)
 

@@ -50,7 +50,9 @@ class Writer:
         self._generator = lru_cache(KEPT)(self._compiled)
 
     def prepared(self, options: Sample) -> Callable[[], str]:
-        """Returns what writes the prime and its continuation, compiled once, whatever the prime.
+        """Returns what writes the prime and its continuation.
+
+        It is compiled once for all primes and seeds.
 
         Raises:
             ModelmillError: `prime` holds a token that the model does not know.
@@ -62,10 +64,10 @@ class Writer:
         for token in prime:
             if token not in self._ids:
                 raise ModelmillError(f"prime: the {self.unit} {token!r} is not in the vocabulary")
-        generate = self._generator(options.length, options.pick, options.temperature, options.seed)
+        generate = self._generator(options.length, options.pick, options.temperature)
 
         def write() -> str:
-            chosen = generate([self._ids[token] for token in prime])
+            chosen = generate([self._ids[token] for token in prime], options.seed)
             tokens = prime + [self.vocabulary[index] for index in chosen]
             if not words:
                 return "".join(tokens)
@@ -74,9 +76,9 @@ class Writer:
         return write
 
     def _compiled(
-        self, length: int, pick: str, temperature: float, seed: int
-    ) -> Callable[[list[int]], list[int]]:
+        self, length: int, pick: str, temperature: float
+    ) -> Callable[[list[int], int], list[int]]:
         from modelmill.trained.inference import generator
 
         space = self._ids.get("<eos>" if self.unit == "word" else " ")
-        return generator(self.model, length, pick, temperature, seed, space)
+        return generator(self.model, length, pick, temperature, space)

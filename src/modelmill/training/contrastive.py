@@ -42,9 +42,10 @@ def model(inputs: list[keras.KerasTensor], below: keras.KerasTensor, units: int)
 
 def begin(model: keras.Model, data: "Processed", fit: supervised.Fit) -> None:
     """Makes each visible unit, without weights, as active as on average in the data."""
-    x = data.split("train")["x"]
+    x, below = data.split("train")["x"], keras.Model(model.inputs, model.output["visible"])
     parts = [data.scaled(x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)]
-    visible = np.concatenate([_visible(model, {"x": tf.constant(part)}) for part in parts])
+    found = [call(below, {"x": tf.constant(part)}, training=False) for part in parts]
+    visible = np.concatenate(found)
     _rbm(model).visible_bias.assign(log_odds(visible))
 
 

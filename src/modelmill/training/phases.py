@@ -36,7 +36,8 @@ class Phase(NamedTuple):
     def hold(self) -> None:
         """Lets only those layers learn."""
         for layer in self.model.layers:
-            layer.trainable = layer in self.learning
+            if layer.trainable != (layer in self.learning):
+                layer.trainable = not layer.trainable
 
 
 def phases(
@@ -47,10 +48,11 @@ def phases(
     Raises:
         ModelmillError: `fit` asks for pre-training, and the model is none of logistic layers.
     """
-    whole = Phase(model, task, fit, model.layers)
+    learning = [layer for layer in model.layers if layer.trainable]
+    whole = Phase(model, task, fit, learning)
     if not isinstance(fit, supervised.Fit) or fit.pretrain is None:
         return [whole]
-    hidden = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    hidden = [layer for layer in learning if isinstance(layer, keras.layers.Dense)]
     for layer in hidden:
         if layer.activation is not keras.activations.sigmoid or not layer.use_bias:
             raise _unsuitable(
@@ -58,7 +60,7 @@ def phases(
                 f"layer '{layer.name}' is not of logistic units with biases, as a Boltzmann "
                 "machine has",
             )
-    others = [layer for layer in model.layers if layer not in hidden]
+    others = [layer for layer in learning if layer not in hidden]
     if not hidden or not any(layer.weights for layer in others):
         raise _unsuitable(name, "the model has no dense layers below another one for the outputs")
     first = fit.model_copy(

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from modelmill.training import AXES
 from modelmill.training.observer import Observed, Observer, Row
 
 SECONDS_BETWEEN_LINES = 2.0  # where there is no terminal to redraw a line on
-POSITION = ("step", "phase", "epoch", "examples")  # columns that are no metrics
+POSITION = tuple(axis for axis in AXES if axis != "learning_rate")
 BAR = "███"  # the place of a bar, at its shortest
 
 

@@ -42,7 +42,8 @@ class Rows(settings.Fit):
     """How a model is trained on independent rows.
 
     Attributes:
-        shuffle: whether each epoch has an order of its own.
+        shuffle: whether each epoch has an order of its own; else the last examples, which do not
+            fill a batch, are never learnt from.
         reduction: of a batch's losses to the number that is differentiated.
     """
 

@@ -24,10 +24,11 @@ def draw(job: Job, model: "keras.Model", known: np.ndarray) -> None:
 
     films, rows = ratings.catalogue(job.data.folder).items, []
     counts = popularity(known.nonzero()[1], len(films))
-    for film in np.argsort(-counts, kind="stable")[:SHOWN]:
-        likeness = alike(model, known, film)
-        if likeness is None:
-            return
+    popular = np.argsort(-counts, kind="stable")[:SHOWN]
+    found = alike(model, known, popular.tolist())
+    if found is None:
+        return
+    for film, likeness in zip(popular, found, strict=True):
         near = [other for other in np.argsort(-likeness, kind="stable") if other != film][:NEAREST]
         shown = [(titles.label(films[n]), float(likeness[n])) for n in near if likeness[n] > -1]
         rows.append((titles.label(films[film]), shown))
