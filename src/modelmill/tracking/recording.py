@@ -86,8 +86,9 @@ def main(folder: Path) -> None:
                 if _is_abandoned(left):
                     left.unlink()
         for other in folder.parent.glob("*/"):  # of other code, or of other settings of MLflow's
-            if _is_abandoned(other) and not any(other.glob(f"*{EVENTS}")):
-                shutil.rmtree(other, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if _is_abandoned(other) and not any(other.glob(f"*{EVENTS}")):
+                    shutil.rmtree(other, ignore_errors=True)
         bell = _bell(folder)
         recordings: dict[Path, Recording] = {}
         last = time.monotonic()
