@@ -183,6 +183,7 @@ def test_two_runs_are_compared_by_metrics_and_settings(tab, recorded, pytestconf
     for name in ("best_validation_accuracy", "test_accuracy", "fit.learning_rate"):
         tab.get_by_text(name, exact=True).first.wait_for()
     if folder:
+        tab.get_by_role("button", name="Close").first.click()  # what MLflow has beside the tables
         for switch in tab.get_by_role("switch").all():
             switch.click()  # show only what differs
         tab.get_by_text("Run details", exact=True).evaluate("heading => heading.scrollIntoView()")
