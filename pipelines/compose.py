@@ -177,7 +177,7 @@ def _summary(params: Params) -> str:
 def write(overrides: list[str]) -> Params:
     """Composes params.yaml, and remembers how."""
     text = compose(overrides)
-    params = parse(yaml_data(text), "conf")
+    params = parse(yaml_data(text, "what conf/ composes to"), "conf")
     write_text(PARAMS, text)
     write_json(MEMORY, {"params": sha256(PARAMS), "overrides": overrides})
     return params

@@ -7,6 +7,7 @@ last commit, training times from MLflow, this machine and the versions installed
 import argparse
 from pathlib import Path
 
+from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder, require_writable
 from modelmill.params import load
 from pipelines import given
@@ -23,6 +24,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     target = parser().parse_args().now
     params = load()
+    if target and (target.is_dir() or not target.parent.exists()):
+        raise ModelmillError(f"--now {target}: it is a folder, or there is none to write it to")
     require_writable(target.parent if target else Path("data/report").parent)
 
     from modelmill.report import page

@@ -119,7 +119,7 @@ def _promote(
     wanted = settings.with_values(base, values)
     path = Path("conf/experiment", f"{name}_best.yaml")
     write_text(path, promote.experiment(wanted, yaml_data(compose([])), sweep.model, comment))
-    print(f"{path}: dvc exp run -S +experiment={path.stem}")
+    print(f"{path}: dvc exp run -S +experiment={path.stem} evaluate@{sweep.model}")
 
 
 def _write(path: Path, sweep: settings.Sweep, values: settings.Values) -> None:

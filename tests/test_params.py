@@ -275,7 +275,8 @@ def test_an_architecture_that_does_not_suit_the_data_is_refused(valid, name, arc
     """By what is in the prepared data, and before TensorFlow starts."""
     entry = params.parse(valid).models[name]
     assert entry.arch == arch
-    meta = {"input_shape": shape, "outputs": 10, "arrays": {"y": {"shape": [9], "dtype": "uint8"}}}
+    arrays = {"y": {"shape": [9], "dtype": "uint8"}}
+    meta = {"input_shape": shape, "class_names": [*"0123456789"], "arrays": arrays}
     with pytest.raises(ModelmillError, match=re.escape(expected)):
         entry.spec(name, meta)
 
@@ -284,7 +285,7 @@ def test_an_autoencoder_is_no_classifier(valid):
     entry = params.parse(valid).models["mnist_denoising_autoencoder"]
     entry = entry.model_copy(update={"task": "classification"})
     arrays = {"y": {"shape": [9], "dtype": "uint8"}}
-    meta = {"input_shape": [28, 28], "outputs": 10, "arrays": arrays}
+    meta = {"input_shape": [28, 28], "class_names": [*"0123456789"], "arrays": arrays}
     with pytest.raises(ModelmillError, match="gives back its 784 inputs, not 10 outputs"):
         entry.spec("m", meta)
 

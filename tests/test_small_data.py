@@ -67,7 +67,7 @@ def test_iris_is_split_as_scikit_learn_splits_it(flowers, rows, fraction, seed):
     [
         ("", "not an iris table"),
         ("2,4,one,two\n", "where the header announces 2 x 4"),
-        ("rows,4,one,two\n1,2,3,4,0\n", "not an iris table"),
+        ("rows,4,one,two\n1,2,3,4,0\n", r"first line is none of ROWS,COLUMNS,CLASS,\.\.\."),
         (TABLE.replace("2,4,", "3,4,"), r"\(2, 5\) values where the header announces 3 x 4"),
         (TABLE.replace("0.2,0", "0.2"), "not an iris table"),
         (TABLE.replace("5.1", "five"), "not an iris table"),
@@ -91,6 +91,17 @@ def test_more_rows_than_there_are_cannot_be_asked_for(folders):
     (raw / iris.FILE).write_text(TABLE)
     with pytest.raises(ModelmillError, match=r"2 rows, options\.rows asks for 149"):
         iris.prepare(raw, out, TUTORIAL)
+
+
+def test_a_table_of_other_measures_names_them(folders):
+    raw, out = folders
+    (raw / iris.FILE).write_text("\ufeff3,2,one,two\n1,2,0\n3,4,1\n5,6,1\n", encoding="utf-8")
+    asked = {"rows": 3, "test_fraction": 0.3, "split_seed": 1}
+    iris.prepare(raw, out, iris.Options(measures=["petals", "height"], **asked))
+    meta = processed.load(out).meta
+    assert (meta["input_shape"], meta["input_names"]) == ([2], ["petals", "height"])
+    with pytest.raises(ModelmillError, match=r"2 measures, options\.measures names 4"):
+        iris.prepare(raw, out, iris.Options(**asked))
 
 
 # --- lines -----------------------------------------------------------------------------------
@@ -255,6 +266,25 @@ def test_splits_are_disjoint_and_whole(stored, splits, problem):
     (stored / "meta.json").write_text(json.dumps(meta | {"splits": splits}))
     with pytest.raises(ModelmillError, match=problem):
         processed.load(stored)
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        ({"class_names": ["a", "b"]}, "array y, row 2: 2 is no class from 0 to 1"),
+        ({"class_names": [*"abbdef"]}, "two are the same"),
+        ({"class_names": [*"abcde", "class"]}, "or one is 'class'"),
+        ({"class_names": [*"abcdef"], "input_shape": [3]}, r"input_shape \[3\] of examples \[2\]"),
+    ],
+)
+def test_facts_that_do_not_fit_the_arrays_are_refused_before_they_are_written(
+    stored, facts, problem
+):
+    (stored / "meta.json").unlink()
+    facts |= {"outputs": len(facts["class_names"]), "scale": 0.5}
+    with pytest.raises(ModelmillError, match=problem):
+        processed.describe(stored, {"train": (0, 4), "test": (4, 6)}, **facts)
+    assert not (stored / "meta.json").exists()
 
 
 def test_a_scale_is_for_integers(stored):

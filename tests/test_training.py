@@ -521,6 +521,19 @@ def test_a_training_may_wait_for_a_metric_to_rise_no_more():
     assert accuracies[-3] == max(accuracies)
 
 
+def test_a_model_of_several_outputs_is_refused():
+    import keras
+
+    def build(net, spec):
+        inputs = keras.Input((1,), name="x")
+        return keras.Model([inputs], [keras.layers.Dense(1)(inputs) for _ in range(2)])
+
+    data = {name: np.ones((4, 1), np.float32) for name in "xy"}
+    fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
+    with pytest.raises(ModelmillError, match="the model has 2 outputs, and the task asks for one"):
+        trained(build, None, Spec.examples((1,), 1), regression, fit, data)
+
+
 def test_targets_of_another_shape_are_refused_where_they_meet_the_outputs():
     net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
     data = {"x": np.ones((8, 1), np.float32), "y": np.ones(8, np.float32)}

@@ -1,4 +1,7 @@
-"""Fisher's iris as scikit-learn ships it (iris.csv: a header, then 4 measures and a class)."""
+"""Fisher's iris, and tables like it, as scikit-learn ships it.
+
+iris.csv has a header, and then in each line the measures and a class.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,24 +25,29 @@ class Options(Section):
 
     Attributes:
         rows: of the file, from its beginning.
+        measures: what its columns are.
         test_fraction: share of them that is the test set.
         split_seed: of the draw of that share.
     """
 
     rows: PositiveInt
+    measures: list[str] = MEASURES
     test_fraction: Annotated[float, Field(gt=0, lt=1)]
     split_seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Returns float32 measures in cm [rows, 4], uint8 classes [rows], and the classes' names.
+    """Returns float32 measures [rows, columns], uint8 classes [rows], and the classes' names.
 
     Raises:
         ModelmillError: the file is missing or not of this form.
     """
     try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-        rows, columns, *names = header.split(",")
+        header, *lines = path.read_text(encoding="utf-8-sig").splitlines() or [""]
+        rows, _, rest = header.partition(",")
+        columns, *names = rest.split(",")
+        if not (rows.isdecimal() and columns.isdecimal() and names):
+            raise ValueError("its first line is none of ROWS,COLUMNS,CLASS,...")
         if not any(map(str.strip, lines)):
             raise ValueError(f"no values where the header announces {rows} x {columns}")
         table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
@@ -57,7 +65,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:
-    """Writes x float32 [rows, 4] and y uint8 [rows], in scikit-learn's order of a split.
+    """Writes x float32 [rows, measures] and y uint8 [rows], in scikit-learn's order of a split.
 
     The permutation is that of ``train_test_split(test_size=..., random_state=split_seed)``:
     the held-out rows come first in it.
@@ -67,6 +75,9 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         raise ModelmillError(
             f"{raw / FILE} has {len(x)} rows, options.rows asks for {options.rows}"
         )
+    found, named = x.shape[1], len(options.measures)
+    if found != named:
+        raise ModelmillError(f"{raw / FILE} has {found} measures, options.measures names {named}")
     order = np.random.RandomState(options.split_seed).permutation(options.rows)
     held_out = int(np.ceil(options.rows * options.test_fraction))
     np.save(out / "x.npy", x[order])
@@ -74,8 +85,8 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
     describe(
         out,
         {"test": (0, held_out), "train": (held_out, options.rows)},
-        input_shape=[len(MEASURES)],
-        input_names=MEASURES,
+        input_shape=[x.shape[1]],
+        input_names=options.measures,
         outputs=len(names),
         class_names=names,
         scale=1.0,

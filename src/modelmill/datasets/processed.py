@@ -5,6 +5,7 @@ corpus is stored once, however it is divided.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
@@ -15,7 +16,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.files import data_sha256, read_json, sha256, undamaged, write_json
+from modelmill.files import data_sha256, json_text, read_json, sha256, undamaged, write_json
 from modelmill.schema import Open, PositiveFloat, PositiveInt, Section, validate
 
 META = "meta.json"
@@ -50,8 +51,11 @@ class Meta(Open):
         for key in type(self).model_fields:
             if key in self.model_fields_set and getattr(self, key) is None:
                 raise ValueError(f"{key} has no value")
-        if self.class_names is not None and len(self.class_names) != self.outputs:
-            raise ValueError(f"{len(self.class_names)} class_names for {self.outputs} outputs")
+        if (names := self.class_names) is not None:
+            if len(names) != self.outputs:
+                raise ValueError(f"{len(names)} class_names for {self.outputs} outputs")
+            if len({*names, "class"}) <= len(names):  # the name of the answer, where it is served
+                raise ValueError("class_names: two are the same, or one is 'class'")
         if x := self.arrays.get("x"):
             if self.input_shape is not None and self.input_shape != x.shape[1:]:
                 raise ValueError(f"input_shape {self.input_shape} of examples {x.shape[1:]}")
@@ -142,12 +146,13 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
 
     Raises:
         ModelmillError: a split is empty, overlaps another, or goes beyond the arrays; a value is
-            not a finite number; there is a scale for what are no integers.
+            not a finite number; there is a scale for what are no integers; a class has no name;
+            facts do not fit the arrays.
     """
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(out.glob("*.npy"))}
     scaled = facts.get("scale", 1.0) != 1.0
     if problem := _problem(splits, arrays) or _not_finite(arrays) or _misfit(arrays, scaled):
-        raise ModelmillError(f"{out.name}: {problem}")
+        raise ModelmillError(problem)
     shared = {"shared": _shared(splits, arrays["x"])} if "x" in arrays else {}
     meta = {
         **facts,
@@ -158,7 +163,11 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
             for name, array in arrays.items()
         },
     }
-    write_json(out / META, {**meta, "digest": _digest(out, meta)})
+    meta["digest"] = _digest(out, meta)
+    validate(Meta, json.loads(json_text(meta)), "", META)
+    if "class_names" in meta and "y" in arrays:
+        _require_named(arrays["y"], meta["outputs"])
+    write_json(out / META, meta)
 
 
 def _digest(folder: Path, meta: Mapping[str, Any]) -> str:
@@ -198,6 +207,16 @@ def _misfit(arrays: Mapping[str, np.ndarray], scaled: bool) -> str:
     if scaled and "int" not in found:
         return f"a scale is for integers, and array x is {found}"
     return ""
+
+
+def _require_named(y: np.ndarray, classes: int) -> None:
+    """Raises ModelmillError unless each of `y` is the number of a class."""
+    if y.dtype.kind not in "iu":
+        raise ModelmillError(f"array y is {y.dtype}: classes are whole numbers, from 0 on")
+    wrong = np.flatnonzero((y < 0) | (y >= classes))
+    if len(wrong):
+        row = wrong[0]
+        raise ModelmillError(f"array y, row {row:,}: {y[row]} is no class from 0 to {classes - 1}")
 
 
 def _shared(splits: Mapping[str, tuple[int, int]], x: np.ndarray) -> dict[str, int]:

@@ -149,4 +149,8 @@ class Dataset(Section):
         """
         if not (raw := Path("data/raw", name)).is_dir():
             raise ModelmillError(f"{raw} is missing: run `dvc repro download@{name}`")
-        part("datasets", self.reader, f"datasets.{name}.reader").prepare(raw, out, self.options)
+        reader = part("datasets", self.reader, f"datasets.{name}.reader")
+        try:
+            reader.prepare(raw, out, self.options)
+        except ModelmillError as error:
+            raise ModelmillError(f"{name}: {error}") from None

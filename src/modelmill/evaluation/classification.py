@@ -166,6 +166,7 @@ def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarr
     from modelmill.trained.inference import predict
 
     axes = most_telling(x, truth)
+    names = job.data.meta.get("input_names") or [f"input {n}" for n in range(1, x.shape[1] + 1)]
     low, high = x[:, axes].min(axis=0) - 0.5, x[:, axes].max(axis=0) + 0.5
     first, second = (np.linspace(*ends, PLACES) for ends in zip(low, high, strict=True))
     plane = np.tile(x.mean(axis=0), (PLACES**2, 1)).astype(np.float32)
@@ -176,7 +177,7 @@ def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarr
         decided,
         x[:, axes],
         truth,
-        [job.data.meta["input_names"][column] for column in axes],
+        [names[column] for column in axes],
         job.data.meta["class_names"],
         f"{job.name}: decisions, the other inputs at their mean",
         job.figures / "regions.png",

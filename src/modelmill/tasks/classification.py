@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, call
+from modelmill.models import Spec
 from modelmill.reference import Better
 from modelmill.training import supervised
-from modelmill.training.supervised import as_built, backpropagated, penalised, stateless
+from modelmill.training.supervised import answer, as_built, backpropagated, penalised, stateless
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     if not meta["arrays"]["y"]["dtype"].removeprefix("u").startswith("int"):
         found = meta["arrays"]["y"]["dtype"]
         raise ModelmillError(f"array y: {found} numbers are no classes, which are integers")
-    return Spec.examples(tuple(meta["input_shape"]), meta["outputs"])
+    return Spec.examples(tuple(meta["input_shape"]), len(meta["class_names"]))
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
@@ -59,7 +59,7 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
 def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
 ) -> tuple[Score, Tensors]:
-    logits = call(model, batch, training)
+    logits = answer(model, batch, training)
     return penalised(model, score(logits, batch["y"], fit.loss)), state
 
 

@@ -6,11 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, call
+from modelmill.models import Spec
 from modelmill.reference import Better
 from modelmill.schema import Probability
 from modelmill.training import supervised
 from modelmill.training.supervised import (
+    answer,
     backpropagated,
     penalised,
     squared_error,
@@ -78,7 +79,7 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
 def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
 ) -> tuple[Score, Tensors]:
-    found = call(model, batch, training)
+    found = answer(model, batch, training)
     return penalised(model, squared_error(found, batch["whole"])), state
 
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelmill.models import Spec, call
+from modelmill.models import Spec
 from modelmill.reference import Better
 from modelmill.training import supervised
 from modelmill.training.supervised import (
     Fit,
+    answer,
     as_built,
     backpropagated,
     penalised,
@@ -50,7 +51,7 @@ def measure(
 ) -> tuple[Score, Tensors]:
     import tensorflow as tf
 
-    found, targets = call(model, batch, training), tf.cast(batch["y"], tf.float32)
+    found, targets = answer(model, batch, training), tf.cast(batch["y"], tf.float32)
     return penalised(model, squared_error(found, targets)), state
 
 

@@ -136,6 +136,20 @@ def backpropagated(
     return Learnt(found, tape.gradient(loss, variables), state)
 
 
+def answer(model: "keras.Model", batch: Tensors, training: bool) -> "tf.Tensor":
+    """The one output of a model for a batch.
+
+    Raises:
+        ModelmillError: it has several.
+    """
+    from modelmill.models import call
+
+    found = call(model, batch, training)
+    if isinstance(found, dict | list | tuple):
+        raise ModelmillError(f"the model has {len(found)} outputs, and the task asks for one")
+    return found
+
+
 def squared_error(outputs: "tf.Tensor", targets: "tf.Tensor") -> Score:
     """Sum of squared errors over all values; it counts the examples.
 
