@@ -86,7 +86,7 @@ def train_net(folder: Path | None, on_lap=lambda row: None, **keys):
     entry = SimpleNamespace(task="classification", arch="mlp", net=net, fit=fit)
     draw = np.random.default_rng(0)
     x, y = draw.integers(0, 256, (60, 3, 2), np.uint8), draw.integers(0, 3, 60, np.uint8)
-    meta = {"input_shape": [3, 2], "outputs": 3, "scale": 1 / 255}
+    meta = {"input_shape": [3, 2], "outputs": 3, "class_names": [*"abc"], "scale": 1 / 255}
     meta |= {"splits": {"train": [0, 40], "validation": [40, 60]}}
     meta |= {"arrays": {"y": {"shape": [60], "dtype": "uint8"}}}
     data = Processed(Path("data"), meta, {"x": x, "y": y})
