@@ -23,6 +23,12 @@ def given(path: str) -> Path:
     return called_from / path
 
 
+def require_place(option: str, path: Path) -> None:
+    """Raises ModelmillError unless `path`, given with `option`, is where a file can be written."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise ModelmillError(f"{option} {path}: it is a folder, or there is none to write it to")
+
+
 def run(main: Callable[[], None]) -> None:
     """Runs a command; what the user can put right ends in one line and exit code 2."""
     for stream in (sys.stdout, sys.stderr):

@@ -39,10 +39,10 @@ def main() -> None:
     if shape != (digits.FIELD, digits.FIELD):
         found = " x ".join(map(str, shape))
         raise ModelmillError(f"{name} takes {found} values, not pictures of 28 x 28 pixels")
-    read, problems = {}, []
+    read, problems = [], []
     for path in arguments.images:
         try:
-            read[path] = digits.read_digit(path)
+            read.append((path, digits.read_digit(path)))
         except ModelmillError as error:
             problems.append(str(error))
     if not read:
@@ -51,12 +51,12 @@ def main() -> None:
     runtime.start(params.seed)  # after all that can go wrong, for it takes seconds
     from modelmill.trained.inference import predict
 
-    x = np.stack([*read.values()])
+    x = np.stack([picture for _, picture in read])
     logits = predict(artifacts.restore(job.folder), x, job.data.meta["scale"])
     names = job.data.meta["class_names"]
     print("class", *(f"{label:>5}" for label in names), " image")
     shares = probabilities(logits, job.card.settings["fit"]["loss"])
-    for path, row in zip(read, shares, strict=True):
+    for (path, _), row in zip(read, shares, strict=True):
         print(f"{names[row.argmax()]:>5}", *(f"{share:5.3f}" for share in row), f" {path}")
     if problems:
         raise ModelmillError("; ".join(problems))

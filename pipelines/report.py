@@ -7,10 +7,9 @@ last commit, training times from MLflow, this machine and the versions installed
 import argparse
 from pathlib import Path
 
-from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder, require_writable
 from modelmill.params import load
-from pipelines import given
+from pipelines import given, require_place
 
 PAGE = "index.html"
 
@@ -24,8 +23,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     target = parser().parse_args().now
     params = load()
-    if target and (target.is_dir() or not target.parent.exists()):
-        raise ModelmillError(f"--now {target}: it is a folder, or there is none to write it to")
+    if target:
+        require_place("--now", target)
     require_writable(target.parent if target else Path("data/report").parent)
 
     from modelmill.report import page

@@ -7,7 +7,7 @@ from modelmill.errors import ModelmillError
 from modelmill.params import load
 from modelmill.parts import part
 from modelmill.schema import choose, validate
-from pipelines import given
+from pipelines import given, require_place
 
 MADE = {"language_modeling": ".txt", "density": ".png"}  # by task
 
@@ -64,5 +64,7 @@ def main() -> None:
 def _check(name: str, output: Path | None, suffix: str) -> None:
     if output is None and suffix == ".png":
         raise ModelmillError(f"{name} draws pictures: say where with --output FILE.png")
-    if output and (output.suffix != suffix or not output.parent.is_dir()):
-        raise ModelmillError(f"--output {output}: {name} writes a {suffix} in a folder there is")
+    if output:
+        if output.suffix != suffix:
+            raise ModelmillError(f"--output {output}: {name} writes a {suffix}")
+        require_place("--output", output)

@@ -180,10 +180,10 @@ def test_a_sample_that_cannot_be_is_answered_in_one_line():
         "char_rnn --temperature 1e-40": "temperature: Input should be greater than or equal to 0.0",
         f"char_rnn --length {10**12}": "length: Input should be less than or equal to 100000",
         "char_rnn --steps 5": "char_rnn makes a text: --steps is not for that",
-        "char_rnn --output text.png": "char_rnn writes a .txt in a folder there is",
+        "char_rnn --output text.png": "char_rnn writes a .txt",
         "mnist_rbm --output x.png --length 5": "mnist_rbm makes pictures: --length is not for that",
         "mnist_rbm": "mnist_rbm draws pictures: say where with --output FILE.png",
-        "mnist_rbm --output nowhere/x.png": "mnist_rbm writes a .png in a folder there is",
+        "mnist_rbm --output nowhere/x.png": "nowhere/x.png: it is a folder, or there is none",
     }
     answers = ask(*([ROOT, "sample", *given.split()] for given in mistakes))
     for said, answer in zip(mistakes.values(), answers, strict=True):

@@ -23,7 +23,7 @@ from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
 from modelmill.files import undamaged, write_json
 from modelmill.parts import part
-from modelmill.report import stages, table
+from modelmill.report import charts, stages, table
 from modelmill.report.page import write
 from modelmill.sweeps import state
 from modelmill.trained import artifacts
@@ -45,6 +45,7 @@ def everything():
 @pytest.fixture(scope="module")
 def house(everything, tmp_path_factory, tensorflow):
     """A repository in which two models have been trained and evaluated, by its files' names."""
+    charts.library()  # whose engine needs more room as it starts than `read` has
     house = tmp_path_factory.mktemp("house")
     for name in (
         "dvc.yaml",
@@ -198,6 +199,18 @@ def test_damaged_facts_are_named_with_the_stage_that_writes_them(here, house, na
 def test_a_fact_that_is_not_there_is_named(here):
     with pytest.raises(ModelmillError, match=r"has no class_names: .* run `dvc repro preprocess@"):
         processed.load(Path(DATA)).meta["class_names"]
+
+
+def test_a_version_with_room_for_gigabytes_is_refused_before_it_is_given(here):
+    for path, load in (
+        (Path(DATA, "x.npy"), lambda: processed.load(Path(DATA))),
+        (Path(MODEL, artifacts.SNAPSHOTS), lambda: artifacts.read_snapshots(Path(MODEL))),
+    ):
+        content = bytearray(path.read_bytes())
+        content[6] ^= 2  # 1.0 becomes 3.0
+        path.write_bytes(content)
+        with pytest.raises(ModelmillError, match=r"format 3\.0 of arrays, where 1\.0 was written"):
+            load()
 
 
 @pytest.mark.parametrize("content", [b"{}", b'{"tokens": ["a", "b"]}', b'{"tokens": [1, 2, 3]}'])

@@ -247,14 +247,14 @@ def house(tmp_path_factory, tensorflow):
 
 @pytest.mark.usefixtures("in_process")
 def test_the_digits_in_files_are_told_apart(house, capsys):
-    labels = [3, 1, 4]
-    for index, label in enumerate(labels):
-        Image.fromarray(draw(label)).save(house / f"{index}.png")
-    Clone(house).call("predict", "mnist_softmax", "0.png", "1.png", "2.png")
+    labels, names = [3, 1, 4, 1], ["0.png", "1.png", "2.png", "1.png"]
+    for name, label in zip(names, labels, strict=True):
+        Image.fromarray(draw(label)).save(house / name)
+    Clone(house).call("predict", "mnist_softmax", *names)
     header, *lines = (line.split() for line in capsys.readouterr().out.splitlines())
     assert header == ["class", *"0123456789", "image"]
     assert [int(line[0]) for line in lines] == labels
-    assert [line[-1] for line in lines] == ["0.png", "1.png", "2.png"]
+    assert [line[-1] for line in lines] == names
     for line, label in zip(lines, labels, strict=True):
         probabilities = [float(p) for p in line[1:-1]]
         assert sum(probabilities) == pytest.approx(1, abs=0.01)

@@ -163,11 +163,10 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
             for name, array in arrays.items()
         },
     }
-    meta["digest"] = _digest(out, meta)
-    validate(Meta, json.loads(json_text(meta)), "", META)
+    validate(Meta, json.loads(json_text({**meta, "digest": ""})), "", META)
     if "class_names" in meta and "y" in arrays:
         _require_named(arrays["y"], meta["outputs"])
-    write_json(out / META, meta)
+    write_json(out / META, {**meta, "digest": _digest(out, meta)})
 
 
 def _digest(folder: Path, meta: Mapping[str, Any]) -> str:
@@ -243,6 +242,20 @@ def read_meta(folder: Path) -> Facts:
         return facts
 
 
+def open_array(path: Path) -> np.ndarray:
+    """Opens an array that the pipeline wrote, memory-mapped and never unpickled.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+        Exception: it is damaged; of what kind, NumPy decides.
+    """
+    with path.open("rb") as file:
+        # A version of one flipped bit has NumPy set gigabytes aside for a header.
+        if (version := np.lib.format.read_magic(file)) != (1, 0):
+            raise ValueError(f"format {version[0]}.{version[1]} of arrays, where 1.0 was written")
+    return np.lib.format.open_memmap(path, mode="r")
+
+
 def load(folder: Path, verify: bool = False) -> Processed:
     """Opens what `describe` described; arrays are memory-mapped and never unpickled.
 
@@ -256,7 +269,7 @@ def load(folder: Path, verify: bool = False) -> Processed:
     try:
         meta = read_meta(folder)
         for name, expected in meta["arrays"].items():
-            array = np.lib.format.open_memmap(folder / f"{name}.npy", mode="r")
+            array = open_array(folder / f"{name}.npy")
             found = {"shape": list(array.shape), "dtype": str(array.dtype)}
             if found != expected:
                 raise ValueError(f"{name}.npy: {found} differs from {META}: {expected}")

@@ -97,7 +97,7 @@ def errors(panels: Panels, title: str, path: Path) -> None:
             axes.set_title(heading, fontsize=10, fontweight="normal")
             axes.set(xlabel="epoch", ylabel="validation error, %", xscale="log", yscale="log")
             for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
                 axis.set_major_formatter("{x:g}")
                 axis.set_minor_formatter(NullFormatter())
             axes.legend()

@@ -153,18 +153,19 @@ def _record(made: Made, content: Mapping[str, Any]) -> None:
         **{key: getattr(first.entry, key) for key in ("dataset", "task", "arch")},
     }
     found = runs.found(client, experiment, f"tags.{REPLICATES} = '{tags[REPLICATES]}'")
-    known = {run.data.tags[RECORD]: run.info for run in found if RECORD in run.data.tags}
+    known = {run.data.tags[RECORD]: run for run in found if RECORD in run.data.tags}
     parents = [run.info.run_id for run in found if RECORD not in run.data.tags]
     title = f"{first.name} over {first.kind}s"
     parent = parents[0] if parents else _run(client, experiment, title, {**tags, **runs.origin()})
     for each, record in made:
-        info = known.get(each.path.stem)
+        there = known.get(each.path.stem)
         measured = {f"test_{name}": value for name, value in record.metrics.items()}
-        if info and info.status == "FINISHED":
-            runs.log_once(client, info.run_id, measured)  # the code may have measured anew
+        if there and there.info.status == "FINISHED":
+            if not measured.items() <= there.data.metrics.items():  # by other code
+                runs.log_once(client, there.info.run_id, measured)
             continue
-        if info:  # of a command that was killed while it recorded
-            client.delete_run(info.run_id)
+        if there:  # of a command that was killed while it recorded
+            client.delete_run(there.info.run_id)
         own = {**tags, runs.PARENT: parent, RECORD: each.path.stem}
         run = _run(client, experiment, str(each), own)
         client.log_param(run, each.key, each.value)

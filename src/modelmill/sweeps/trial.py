@@ -56,7 +56,7 @@ def train(values: Values, sweep: Sweep, base: Mapping[str, Any], data: Processed
     class Report(Observer):
         def lap(self, training: Observed, row: Row) -> None:
             nonlocal last
-            if training.number < len(training.phases) - 1:  # the whole has not begun to learn
+            if not training.last:  # the whole has not begun to learn
                 return
             last = {
                 sweep.metric: row[sweep.metric],

@@ -263,7 +263,7 @@ def read_snapshots(folder: Path) -> np.ndarray:
     of_outputs = card.settings["fit"].get("snapshots") == "outputs"
     numbers = SHOWN * card.spec.outputs if of_outputs else card.parameters
     with undamaged(path, remedy(folder)):
-        snapshots = np.lib.format.open_memmap(path, mode="r")
+        snapshots = processed.open_array(path)
         if snapshots.shape not in ((laps, numbers), (0, numbers)):
             raise ValueError(f"{snapshots.shape} for {laps} laps of {numbers} numbers")
         if snapshots.dtype != np.float32:

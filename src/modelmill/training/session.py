@@ -56,7 +56,7 @@ class Training:
         self._require_shardable()
         self._require_examples()
         self.phases = phases(name, self.model, task, entry.fit)
-        self.batches = [self._batches(phase, "train") for phase in self.phases]
+        self._steps_per_epoch = [self._batches(phase, "train").steps for phase in self.phases]
         self.history: list[Row] = []
         self._snapshots: list[np.ndarray] = []
         self.kept = 0
@@ -69,10 +69,9 @@ class Training:
         """The phase of that number, from 0 on, is about to begin."""
         phase, self.number = self.phases[number], number
         phase.hold()
-        validation = None
+        train, validation = self._batches(phase, "train"), None
         if "validation" in self.data.meta["splits"]:
             validation = self._batches(phase, "validation")
-        train = self.batches[number]
         self.trainer = Trainer(phase.model, phase.task, phase.fit, train, validation)
 
     def _batches(self, phase: Phase, split: str) -> Batches:
@@ -110,8 +109,8 @@ class Training:
 
     def _lengths(self) -> list[int]:
         """The steps of each phase."""
-        pairs = zip(self.phases, self.batches, strict=True)
-        return [phase.fit.length.steps(batches.steps) for phase, batches in pairs]
+        pairs = zip(self.phases, self._steps_per_epoch, strict=True)
+        return [phase.fit.length.steps(steps) for phase, steps in pairs]
 
     @property
     def seconds(self) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelmill.errors import ModelmillError
+from modelmill.models import call
 from modelmill.schema import PositiveFloat, PositiveInt, Section
 from modelmill.training import settings
 from modelmill.training.task import Learnt, Score, Tensors
@@ -142,8 +143,6 @@ def answer(model: "keras.Model", batch: Tensors, training: bool) -> "tf.Tensor":
     Raises:
         ModelmillError: it has several.
     """
-    from modelmill.models import call
-
     found = call(model, batch, training)
     if isinstance(found, dict | list | tuple):
         raise ModelmillError(f"the model has {len(found)} outputs, and the task asks for one")
