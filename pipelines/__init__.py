@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,9 @@ def require_place(option: str, path: Path) -> None:
     """Raises ModelmillError unless `path`, given with `option`, is where a file can be written."""
     if path.is_dir() or not path.parent.is_dir():
         raise ModelmillError(f"{option} {path}: it is a folder, or there is none to write it to")
+    from modelmill.files import require_writable
+
+    require_writable(path.parent)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -41,6 +45,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(2)
     except BrokenPipeError:  # of `modelmill results | head`, which has read enough
         _drain()
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:  # a disk that is full, a folder that may not be written
         _drain()
         named = error.filename and error.strerror

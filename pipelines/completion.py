@@ -13,8 +13,10 @@ from pipelines.__main__ import commands
 # Names are looked up when the key is pressed, in conf/ of the current folder.
 FOLDERS = {"dataset": "dataset", "model": "model", "models": "model", "name": "sweep"}
 FUNCTIONS = {
-    "bash": """_modelmill_%s() {
-  compgen -W "$(cd conf/%s 2>/dev/null && ls | sed -n 's/[.]yaml$//p')" -- "$1"
+    # Words that compgen is given are expanded: names with other signs are none of ours.
+    "bash": r"""_modelmill_%s() {
+  local names=$(ls conf/%s 2>/dev/null | sed -n 's/^\([A-Za-z0-9_-]*\)[.]yaml$/\1/p')
+  compgen -W "$names" -- "$1"
 }""",
     "zsh": "_modelmill_%s() { compadd -- conf/%s/*.yaml(N:t:r) }",
 }

@@ -25,7 +25,8 @@ def main() -> None:
     params = load()
     if target:
         require_place("--now", target)
-    require_writable(target.parent if target else Path("data/report").parent)
+    else:
+        require_writable(Path("data"))
 
     from modelmill.report import page
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -119,6 +120,16 @@ def test_a_command_is_of_the_repository_around_the_folder(tmp_path):
     assert f"error: neither {tmp_path} nor a folder above it is a clone of modelmill" in said
 
 
+def test_the_code_that_runs_is_that_of_the_clone(tmp_path):
+    for name in ("src", "pipelines"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    with (tmp_path / "src/modelmill/params.py").open("a", encoding="utf-8") as params:
+        params.write("\nraise ModelmillError('this is another clone')\n")
+    _, said = called(tmp_path, "results")
+    assert "this is another clone" in said
+
+
 def test_the_shell_completes_commands_names_and_options():
     _, script = called(ROOT, "completion", "bash")
     answers = {
@@ -133,6 +144,15 @@ def test_the_shell_completes_commands_names_and_options():
         command = ["bash", "-c", COMPLETED, "bash", "modelmill", *words]
         found = subprocess.run(command, cwd=ROOT, input=script, capture_output=True, text=True)
         assert found.stdout.strip() == expected, words
+
+
+def test_what_a_file_is_called_is_no_command_for_the_shell(tmp_path):
+    _, script = called(ROOT, "completion", "bash")
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/$(touch PWNED).yaml").touch()
+    command = ["bash", "-c", COMPLETED, "bash", "modelmill", "train", ""]
+    subprocess.run(command, cwd=tmp_path, input=script, text=True, check=False)
+    assert not [*tmp_path.rglob("PWNED")]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -247,6 +267,6 @@ def test_output_that_is_not_taken_is_no_traceback(asked):
     os.close(read)
     to_nobody = started(stdout=write, stderr=subprocess.PIPE)
     os.close(write)
-    assert (to_nobody.communicate()[1], to_nobody.returncode) == ("", 0)
+    assert (to_nobody.communicate()[1], to_nobody.returncode) == ("", 128 + signal.SIGPIPE)
     assert onto_full_disk.communicate()[1] == "error: [Errno 28] No space left on device\n"
     assert onto_full_disk.returncode == 2

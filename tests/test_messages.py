@@ -29,7 +29,7 @@ MISTAKES = {
     "compose models.mnist_mlp.fit.clip_norm=5.0": "write +models.mnist_mlp.fit.clip_norm=VALUE",
     "compose --check seed=2": "--check takes no overrides",
     "preprocess ptb": "data/raw/ptb is missing: run `dvc repro download@ptb`",
-    "report --now data/models/page.html": "data/models: no file can be made there: file exists",
+    "report --now data/models/page.html": "it is a folder, or there is none to write it to",
     "keys models.mnist_mlp.fits": "there is no 'fits'; did you mean 'fit'?",
     "results --publish": "params.yaml has the profile quick; what is published comes from full",
     "sample mnist_softmax": "mnist_softmax is a model for classification: it makes nothing up",
