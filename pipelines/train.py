@@ -41,6 +41,7 @@ def main() -> None:
         with Progress() as progress, checkpoints:
             training.run(progress, recorder, checkpoints)
         require_unchanged(params, lambda given: given.training(name), f"{name} was trained")
+        artifacts.require_same_code(card)
         with replacing_folder(models / name) as folder:
             card = replace(card, kept=training.kept)
             artifacts.save(folder, training.model, card, training.history, training.snapshots)

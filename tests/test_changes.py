@@ -23,6 +23,16 @@ def restored(clone):
     clone.git("clean", "-qfd")
 
 
+def test_code_that_changes_while_a_model_is_trained_is_not_recorded_with_it(clone):
+    before = clone.trained("mnist_softmax")
+    checked = "        artifacts.require_same_code(card)\n"
+    change = '        Path("src/modelmill/models/linear.py").write_text("another")\n'
+    clone.edit("pipelines/train.py", checked, change + checked)
+    printed = clone.run("modelmill", "train", "mnist_softmax", code=2)
+    assert "the code changed while mnist_softmax was trained" in printed
+    assert clone.trained("mnist_softmax") == before
+
+
 def changed(clone):
     """The stages to run again, but for the check of params.yaml and for what is made of it."""
     clone.compose("profile=smoke")

@@ -86,6 +86,22 @@ def fingerprint(settings: Mapping[str, Any], data: str) -> str:
     return data_sha256([settings, data, *versions, sha256(*code(settings))])[:32]
 
 
+def require_same_code(card: Card) -> None:
+    """Looks whether a training that has come to its end is still one of the code that there is.
+
+    DVC records a result under the code that there is at its end.
+
+    Raises:
+        ModelmillError: it is not.
+    """
+    if fingerprint(card.settings, card.data) != card.fingerprint:
+        raise ModelmillError(
+            f"the code changed while {card.settings['model']} was trained with what it was before: "
+            "the result is not kept; put the code back, and `dvc repro` goes on from the last "
+            "checkpoint, or train anew with `dvc repro`"
+        )
+
+
 def code(settings: Mapping[str, Any]) -> list[Path]:
     """The files that the training of a model goes through, as stage train of dvc.yaml has them."""
     own = [PACKAGE / f"models/{settings['arch']}.py", PACKAGE / f"tasks/{settings['task']}.py"]
