@@ -46,10 +46,12 @@ def main() -> None:
     data = _data(sweep, params)
 
     from modelmill.sweeps import state, study, table
+    from modelmill.tracking import recording
 
     folder = Path("data/sweeps", name)
     with state.alone(folder):
         state.prepare(folder, name, sweep, params, data, arguments.fresh)
+        study.drop_unfinished_line(folder)
         trials = study.open_study(study.storage(folder), name, sweep)
         total = sweep.trials or len(sweep.grid())
         missing = total - len(study.judged(trials))
@@ -69,7 +71,7 @@ def main() -> None:
                 raise KeyboardInterrupt(
                     f"{done} of {total} trials are kept; --resume runs the others"
                 ) from None
-        elif not trials.user_attrs.get(study.RECORDED):
+        elif trials.user_attrs.get(study.RECORDED) != recording.here():
             from modelmill.sweeps import engine
 
             engine.record(name, sweep, params, trials, folder)

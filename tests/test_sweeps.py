@@ -268,6 +268,24 @@ def test_a_grid_that_was_queued_in_part_is_completed(tmp_path):
         assert sorted(rates) == [0.1, 0.2, 0.3]
 
 
+def test_a_line_of_the_study_that_was_cut_short_costs_nothing_else(tmp_path):
+    from modelmill.sweeps import study
+
+    journal = tmp_path / "study.log"
+    study.drop_unfinished_line(tmp_path)
+    assert not journal.exists()
+    known = study.open_study(study.storage(tmp_path), "x", sweep())
+    known.tell(known.ask(), 0.5)
+    whole = journal.read_bytes()
+    for content in (whole, whole + b'{"op_code": 6, "wor'):
+        journal.write_bytes(content)
+        study.drop_unfinished_line(tmp_path)
+        assert journal.read_bytes() == whole
+    journal.write_bytes(whole[:-9] + whole)
+    with pytest.raises(ModelmillError, match=r"study.log is damaged: .* --fresh`$"):
+        study.storage(tmp_path)
+
+
 def test_what_a_sweep_writes_into_conf_does_not_make_it_another_sweep(base, tmp_path):
     from types import SimpleNamespace
 
@@ -342,7 +360,7 @@ class Swept(Clone):
         kept = study.storage(self.path / "data/sweeps" / name)
         known = study.open_study(kept, name, settings.load(self.conf, name))
         assert known.user_attrs[study.RECORDED]
-        known.set_user_attr(study.RECORDED, False)
+        known.set_user_attr(study.RECORDED, "")
 
     @property
     def conf(self):

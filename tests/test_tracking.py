@@ -586,17 +586,21 @@ def test_a_sweep_that_mlflow_knows_no_more_is_recorded_anew(place):
 
     rows = [{"step": 5, "loss": 0.7}, {"step": 10, "loss": 0.6}]
     params, study = load(ROOT / "params.yaml"), study_of([0.5, 0.6], history=rows)
-    study.set_user_attr(recorder.RUN, "0" * 32)
+    study.set_user_attr(recorder.RUNS, {"elsewhere": "1" * 32, recording.here(): "0" * 32})
     for _ in range(2):
         recorder.Recorder("lost", sweep(), params, study, None).close(True, place / "none")
         client = store.connect()
         parent, *children = client.search_runs([store.experiment(client, "mnist")])[::-1]
-        assert (parent.info.run_id, len(children)) == (study.user_attrs[recorder.RUN], 2)
+        assert (parent.info.run_id, len(children)) == (
+            study.user_attrs[recorder.RUNS][recording.here()],
+            2,
+        )
         assert {run.info.status for run in (parent, *children)} == {"FINISHED"}
         for run in children:
             points = client.get_metric_history(run.info.run_id, "loss")
             assert [(point.step, point.value) for point in points] == [(5, 0.7), (10, 0.6)]
-        assert study.user_attrs[recorder.RECORDED]
+        assert study.user_attrs[recorder.RECORDED] == recording.here()
+        client.set_terminated(children[0].info.run_id, "KILLED")  # before the study was told
 
 
 # --- deaths ----------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def run(
         base, params: what the trials have in common, as the data of params.yaml and typed.
         folder: holds the study, and gets the results.
     """
-    study.set_user_attr(RECORDED, False)
+    study.set_user_attr(RECORDED, "")
     take_up(study, sweep)
     done = len(judged(study))
     search = Search(study, storage(folder), sweep, missing)

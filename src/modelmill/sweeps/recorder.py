@@ -4,6 +4,7 @@ As everywhere, MLflow is a view that must never slow down or stop a training: al
 their turn in a thread, and the first that fails ends the recording with a warning.
 """
 
+import html
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +22,13 @@ from modelmill.sweeps import table
 from modelmill.sweeps.settings import Sweep
 from modelmill.sweeps.study import HISTORY, RECORDED, Search, judged, succeeded
 from modelmill.sweeps.trial import LAP, REASON, ROW, STATUS
-from modelmill.tracking import experiments, runs, store, summary
+from modelmill.tracking import experiments, recording, runs, store, summary
 from modelmill.tracking.experiments import Experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RUN = "mlflow_run"  # attribute of the study: the id of the sweep's run
+RUNS = "mlflow_runs"  # attribute of the study: by tracking server, the id of the sweep's run
 
 
 class Recorder(Callback):
@@ -70,6 +71,7 @@ class Recorder(Callback):
     ) -> None:
         ended = self._search.ended(trial.trial_id)
         if ended.state is TrialState.COMPLETE:  # else its worker was lost, and another repeats it
+            self._later(self._start, ended.number, trial.config)  # a worker may never have begun it
             self._later(self._end, ended)
 
     on_trial_error = on_trial_complete
@@ -100,29 +102,31 @@ class Recorder(Callback):
     def _open(self) -> None:
         self._client = store.connect()
         self._experiment = experiments.describe(self._client, self._described)
+        about = html.escape(self._sweep.about, quote=False)
         self._parent = self._known() or self._create(
             self._name,
             summary.flatten(self._sweep.model_dump(exclude_defaults=True, exclude={"about"})),
-            {store.NOTE: f"**{self._name}**: {self._sweep.about}", **runs.origin()},
+            {store.NOTE: f"**{self._name}**: {about}", **runs.origin()},
         )
-        self._study.set_user_attr(RUN, self._parent)
+        known = self._study.user_attrs.get(RUNS, {})
+        self._study.set_user_attr(RUNS, {**known, recording.here(): self._parent})
         self._client.update_run(self._parent, "RUNNING")
         self._make_good()
 
     def _known(self) -> str | None:
         """The run that the sweep was begun with, if this tracking server has it still."""
-        known = self._study.user_attrs.get(RUN, "")
+        known = self._study.user_attrs.get(RUNS, {}).get(recording.here(), "")
         found = self._client.search_runs([self._experiment], f"attributes.run_id = '{known}'")
         return known if found else None
 
     def _make_good(self) -> None:
         """Ends the runs of a sweep that was killed, and records what it did not come to."""
         children = f"tags.`{runs.PARENT}` = '{self._parent}'"
-        recorded = set()
+        recorded, ended = set(), {trial.number for trial in self._before}
         for run in runs.found(self._client, self._experiment, children):
             number = int(run.data.tags["trial"])
             recorded.add(number)
-            if run.info.status == "RUNNING":
+            if run.info.status == "RUNNING" or (run.info.status == "KILLED" and number in ended):
                 self._runs[number] = run.info.run_id
         for trial in self._before:
             if trial.number not in recorded:
@@ -176,4 +180,4 @@ class Recorder(Callback):
         for path in sorted(files.glob("*.*")):
             self._client.log_artifact(self._parent, str(path))
         self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")
-        self._study.set_user_attr(RECORDED, complete)
+        self._study.set_user_attr(RECORDED, recording.here() if complete else "")

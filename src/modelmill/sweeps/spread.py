@@ -48,9 +48,13 @@ def publish(made: Made) -> Path:
     if published == "full" and first.params.profile != "full":
         path, known = FOLDER / first.name / path.name, {}
     bands = _bands(made)
-    origin = {"machine": table.machine(), "commit": repository.commit()}
-    content = {**_summary(made), **origin, "bands": {name: _points(bands[name]) for name in bands}}
-    write_json(path, {**origin, "models": {**known, first.name: content}})
+    content = {
+        **_summary(made),
+        "machine": table.machine(),
+        "commit": "" if repository.uncommitted() else repository.commit(),
+        "bands": {name: _points(bands[name]) for name in bands},
+    }
+    write_json(path, {"models": {**known, first.name: content}})
     _draw(made, bands)
     try:
         _record(made, content)

@@ -1,5 +1,6 @@
 """Optuna's study of a sweep: what has been tried, kept in a file as it happens."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,13 +23,30 @@ STOPPED = "stopped early"
 EPOCH, SECONDS = f"{ROW}/epoch", "time_total_s"  # as Tune names them
 TOLD = (STATUS, REASON, EPOCH, SECONDS)  # what is kept of a trial's last report
 HISTORY = "history"  # attribute of a trial: the rows of its laps
-RECORDED = "mlflow_has_all"  # attribute of the study
+RECORDED = "mlflow_has_all"  # attribute of the study: the server that does
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def storage(folder: Path) -> JournalStorage:
-    """The file in `folder` that holds the study; nothing in it is ever written over."""
-    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+    """The file in `folder` that holds the study; nothing in it is ever written over.
+
+    Raises:
+        ModelmillError: the file is damaged.
+    """
+    path = folder / JOURNAL
+    with undamaged(path, f"modelmill sweep {folder.name} --fresh"):
+        return JournalStorage(JournalFileBackend(str(path)))
+
+
+def drop_unfinished_line(folder: Path) -> None:
+    """Removes a last line that a full disk or a crash cut short, for the next would continue it.
+
+    Nobody else may be at work on the sweep.
+    """
+    path = folder / JOURNAL
+    content = path.read_bytes() if path.exists() else b""
+    if content and not content.endswith(b"\n"):
+        os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def open_study(storage: JournalStorage, name: str, sweep: Sweep) -> optuna.Study:
