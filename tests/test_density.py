@@ -169,6 +169,12 @@ def test_grey_pixels_are_refused(dtype, scale):
         density.spec(meta, make_fit())
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8"])
+def test_ones_and_zeros_may_be_of_either_kind(dtype):
+    meta = {"input_shape": [28, 28], "arrays": {"x": {"dtype": dtype}}}
+    assert density.spec(meta, make_fit()).outputs == 28 * 28
+
+
 def test_units_are_from_0_to_1():
     from modelmill.layers.rbm import log_odds
 

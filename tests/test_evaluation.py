@@ -190,7 +190,7 @@ def draw(name, path):
             decided = (np.add.outer(places, places) * 1.4).astype(int)
             points, truth = DIGITS[:9, 0, :2], np.arange(9) % 3
             grid = (places, places)
-            classes.decision_regions(grid, decided, points, truth, ["a", "b"], NAMES, "toy", path)
+            classes.decision_regions(grid, decided, points, truth, NAMES[:2], NAMES, "toy", path)
         case "reading":
             shares = np.full((2, 9, 3), 1 / 3)
             classes.reading(DIGITS[:2], shares, NAMES, "toy", path)

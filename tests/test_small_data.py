@@ -93,6 +93,15 @@ def test_more_rows_than_there_are_cannot_be_asked_for(folders):
         iris.prepare(raw, out, TUTORIAL)
 
 
+def test_a_table_may_have_hundreds_of_classes(folders):
+    raw, _ = folders
+    names = [f"class {n}" for n in range(300)]
+    rows = [f"{n},{n}" for n in range(300)]
+    (raw / iris.FILE).write_text("\n".join([f"300,1,{','.join(names)}", *rows]))
+    _, y, _ = iris.read(raw / iris.FILE)
+    assert y.tolist() == [*range(300)]
+
+
 def test_a_table_of_other_measures_names_them(folders):
     raw, out = folders
     (raw / iris.FILE).write_text("\ufeff3,2,one,two\n1,2,0\n3,4,1\n5,6,1\n", encoding="utf-8")
@@ -143,7 +152,10 @@ def test_random_points_stay_in_their_range(folders):
     assert 2.9 < x.max() <= 3
 
 
-@pytest.mark.parametrize("content", ["", "x,y\n", "x,y\n1\n", "x,y\n1,2,3\n", "x,y\n1,two\n", None])
+@pytest.mark.parametrize(
+    "content",
+    ["", "x,y\n", "x,y\n1\n", "x,y\n1,2,3\n", "x,y\n1,two\n", "1,2\n3,4\n", "y,x\n1,2\n", None],
+)
 @pytest.mark.filterwarnings("ignore:loadtxt")
 def test_a_bad_table_of_points_is_an_error(folders, content):
     raw, out = folders

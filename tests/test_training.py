@@ -530,14 +530,49 @@ def test_a_model_of_several_outputs_is_refused():
 
     data = {name: np.ones((4, 1), np.float32) for name in "xy"}
     fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
-    with pytest.raises(ModelmillError, match="the model has 2 outputs, and the task asks for one"):
+    with pytest.raises(
+        ModelmillError, match=r"^the model has 2 outputs, and the task asks for one$"
+    ):
         trained(build, None, Spec.examples((1,), 1), regression, fit, data)
+
+
+def test_a_variable_that_nothing_depends_on_is_named():
+    import keras
+
+    class Idle(keras.layers.Layer):
+        def build(self, shape):
+            self.add_weight(shape=(2,), name="unused")
+
+        def call(self, inputs):
+            return inputs
+
+    def build(net, spec):
+        inputs = keras.Input((1,), name="x")
+        return keras.Model([inputs], keras.layers.Dense(1)(Idle(name="idle")(inputs)))
+
+    data = {name: np.ones((4, 1), np.float32) for name in "xy"}
+    fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
+    with pytest.raises(
+        ModelmillError, match=r"^the loss does not depend on the model's idle/unused$"
+    ):
+        trained(build, None, Spec.examples((1,), 1), regression, fit, data)
+
+
+def test_integers_to_be_predicted_are_numbers_of_any_size():
+    import tensorflow as tf
+
+    data = both({"x": np.ones((2, 1), np.float32), "y": np.array([[3 * 10**9], [-7]])})
+    batches = regression.batches(data, "train", make_fit(regression, batch_size=2), 1)
+    batch = batches.batch(batches.load(0, 0, 1), tf.constant(0))
+    assert sorted(batch["y"].numpy().ravel().tolist()) == [-7, 3e9]
 
 
 def test_targets_of_another_shape_are_refused_where_they_meet_the_outputs():
     net = linear.Net.model_validate({"bias": False, "initializer": ZERO})
     data = {"x": np.ones((8, 1), np.float32), "y": np.ones(8, np.float32)}
-    with pytest.raises(ModelmillError, match=r"outputs have shape \(1,\), their targets \(\)"):
+    with pytest.raises(
+        ModelmillError, match=r"^the model's outputs have shape \(1,\), their targets \(\)$"
+    ):
         trained(linear.build, net, Spec.examples((1,), 1), regression, make_fit(regression), data)
 
 

@@ -80,16 +80,18 @@ def explain(params: Params, path: str, origin: str = "keys") -> str:
     """
     value: Any = params
     holder: type[Section] = Params
-    blocks, seen, field, given = [holder], "", "", True
+    blocks, seen, field, label, given = [holder], "", "", "", True
     for name in path.split(".") if path else ():
         where, seen = f"{origin}: {seen or 'params.yaml'}", f"{seen}.{name}".lstrip(".")
         if isinstance(value, dict | list):
             entries = value if isinstance(value, dict) else dict(enumerate(value))
             value = choose({str(key): entry for key, entry in entries.items()}, name, where)
+            label += f".{name}"
         elif blocks:
             holders = [type(value)] if isinstance(value, Section) else blocks
             fields = {key: one for one in holders for key in one.model_fields}
             holder, field, given = choose(fields, name, where), name, hasattr(value, name)
+            label = name
             value, blocks = getattr(value, name, None), inner(holder.model_fields[name].annotation)
         else:
             raise ModelmillError(f"{where} is a value: there is nothing below it")
@@ -98,7 +100,8 @@ def explain(params: Params, path: str, origin: str = "keys") -> str:
     if isinstance(value, dict) and value and blocks:
         return "\n".join(f"{path}.{name}" for name in value)
     if not blocks:
-        return "\n".join(_shown(key, *[value] * given) for key in keys(holder) if key.name == field)
+        found = [key._replace(name=label) for key in keys(holder) if key.name == field]
+        return "\n".join(_shown(key, *[value] * given) for key in found)
     blocks.sort(key=lambda block: block is not type(value))
     return "\n\n".join(_block(path, block, value) for block in blocks)
 

@@ -21,7 +21,7 @@ DEMANDED = {  # the first tells a part from a helper
     "models": ("Net", "INPUTS", "build"),
     "tasks": (
         *("METRICS", "Fit", "ARRAYS", "INPUTS", "STATE"),
-        *("spec", "batches", "learn", "measure", "metrics"),
+        *("spec", "begin", "batches", "initial", "learn", "measure", "metrics"),
     ),
 }
 

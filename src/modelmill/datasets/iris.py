@@ -37,7 +37,7 @@ class Options(Section):
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Returns float32 measures [rows, columns], uint8 classes [rows], and the classes' names.
+    """Returns float32 measures [rows, columns], unsigned classes [rows], and the classes' names.
 
     Raises:
         ModelmillError: the file is missing or not of this form.
@@ -61,11 +61,11 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
             raise ValueError(f"a class outside 0..{len(names) - 1}")
     except (OSError, ValueError) as error:
         raise ModelmillError(f"{path}: not an iris table: {error!s:.200}") from None
-    return measures, table[:, -1].astype(np.uint8), names
+    return measures, table[:, -1].astype(np.min_scalar_type(len(names) - 1)), names
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:
-    """Writes x float32 [rows, measures] and y uint8 [rows], in scikit-learn's order of a split.
+    """Writes x float32 [rows, measures] and y unsigned [rows], in scikit-learn's order of a split.
 
     The permutation is that of ``train_test_split(test_size=..., random_state=split_seed)``:
     the held-out rows come first in it.

@@ -11,7 +11,7 @@ from modelmill.datasets.settings import Seeded
 from modelmill.errors import ModelmillError
 from modelmill.schema import PositiveInt, Section
 
-FILE = "line.csv"
+FILE, HEADER = "line.csv", "x,y"
 
 SPLITS = ("train",)
 ARRAYS = {"x": "values", "y": "values"}
@@ -50,7 +50,9 @@ def prepare(raw: Path, out: Path, options: Options) -> None:
         ModelmillError: the file is missing or not two columns of numbers.
     """
     try:
-        _, *lines = (raw / FILE).read_text(encoding="utf-8").splitlines() or [""]
+        header, *lines = (raw / FILE).read_text(encoding="utf-8-sig").splitlines() or [""]
+        if header.replace(" ", "").replace('"', "") != HEADER:
+            raise ValueError(f"its first line is not {HEADER}")
         if not any(map(str.strip, lines)):
             raise ValueError("no rows")
         with np.errstate(over="ignore"):
@@ -74,4 +76,4 @@ def generate(raw: Path, settings: Generate) -> None:
     else:
         x = rng.uniform(settings.low, settings.high, settings.points)
     y = settings.slope * x + settings.intercept + rng.normal(0, settings.noise, settings.points)
-    np.savetxt(raw / FILE, np.stack([x, y], 1), "%.9g", ",", header="x,y", comments="")
+    np.savetxt(raw / FILE, np.stack([x, y], 1), "%.9g", ",", header=HEADER, comments="")

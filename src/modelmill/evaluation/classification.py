@@ -20,6 +20,7 @@ MISTAKES = 24
 FILTERS = 72  # of a layer that has more, those with the largest weights
 READ = 3  # digits shown row by row
 PLACES = 300  # on each axis of decision regions
+MARGIN = 0.1  # of what the examples span, around them
 
 
 class Eval(Section):
@@ -167,7 +168,9 @@ def _draw_regions(job: Job, model: "keras.Model", x: np.ndarray, truth: np.ndarr
 
     axes = most_telling(x, truth)
     names = job.data.meta.get("input_names") or [f"input {n}" for n in range(1, x.shape[1] + 1)]
-    low, high = x[:, axes].min(axis=0) - 0.5, x[:, axes].max(axis=0) + 0.5
+    low, high = x[:, axes].min(axis=0), x[:, axes].max(axis=0)
+    margin = np.where(high > low, MARGIN * (high - low), 0.5)
+    low, high = low - margin, high + margin
     first, second = (np.linspace(*ends, PLACES) for ends in zip(low, high, strict=True))
     plane = np.tile(x.mean(axis=0), (PLACES**2, 1)).astype(np.float32)
     plane[:, axes[0]], plane[:, axes[1]] = (grid.ravel() for grid in np.meshgrid(first, second))

@@ -191,7 +191,7 @@ def sample(job: Job, options: Sample, output: Path) -> None:
     from modelmill.figures import images
     from modelmill.trained import artifacts
 
-    x = job.data.split("train")["x"]
+    x = job.data.split("train")["x"][: job.card.settings["fit"]["examples"]]
     if x.ndim != 3:
         raise ModelmillError(f"{job.name} draws no pictures: its examples are none")
     rows = np.random.default_rng(options.seed).permutation(len(x))[: options.count]

@@ -120,13 +120,15 @@ def _look_at_codes(
 
     arrays, scale = job.data.split(split), job.data.meta["scale"]
     codes = predict(encoder, arrays["x"], scale)
-    if names := job.data.meta.get("class_names"):
+    names = job.data.meta.get("class_names")
+    if names and len(codes) > 1:
         points, truth = mapped(codes[:MAPPED]), arrays["y"][:MAPPED]
         title = f"{job.name}: codes of {len(points):,} {split} examples, by class"
         figures.by_class(points, truth, names, title, job.figures / "codes.png")
-    if arrays["x"].ndim == 3:
+    if arrays["x"].ndim == 3 and len(codes) > 1:
         _draw_walks(job, decoder, arrays["x"][:WALKED] * scale, codes[:WALKED])
-    linear = of_components(job.data.split("train")["x"], arrays["x"], codes.shape[1])
+    learnt_from = job.data.split("train")["x"][: job.card.settings["fit"]["examples"]]
+    linear = of_components(learnt_from, arrays["x"], codes.shape[1])
     return codes.shape[1], linear * scale
 
 

@@ -56,7 +56,8 @@ def _line(job: Job, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> dict[s
     lines = [("trained", slope, intercept), ("least squares", best, best_intercept)]
     title = f"{job.name}: the fitted line"
     curves.line_fit(x.ravel(), y.ravel(), lines, title, job.figures / "line.png")
-    if len(snapshots := artifacts.read_snapshots(job.folder)):
+    if job.card.settings["fit"]["snapshots"] is True:
+        snapshots = artifacts.read_snapshots(job.folder)
         curves.line_over_time(
             x.ravel(),
             y.ravel(),

@@ -56,10 +56,15 @@ def decision_regions(
         for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
             shown, marker = points[truth == index], MARKERS[index]
             x, y = shown[:, 0], shown[:, 1]
-            label = name.replace("$", r"\$")  # no mathematics
-            axes.scatter(x, y, 28, colour, marker=marker, edgecolor="white", label=label)
-        axes.set(title=title, xlabel=axis_names[0], ylabel=axis_names[1])
+            axes.scatter(x, y, 28, colour, marker=marker, edgecolor="white", label=_plain(name))
+        first, second = map(_plain, axis_names)
+        axes.set(title=title, xlabel=first, ylabel=second)
         axes.legend(loc="upper left", frameon=True)
+
+
+def _plain(name: str) -> str:
+    """A name as it is, for what would take some of it for mathematics."""
+    return name.replace("$", r"\$")
 
 
 def reading(

@@ -39,7 +39,10 @@ def check(net: Net, spec: Spec) -> None:
     """Refuses a share of nothing."""
     rows = [row for row in UNITS if f"{row}_stars" in spec.inputs]
     if (net.item_share is not None) != (len(rows) > 1):
-        raise ModelmillError(f"needs net.item_share for two kinds of rows, not for {len(rows)}")
+        needs = (
+            "needs net.item_share for" if len(rows) > 1 else "has no use for net.item_share with"
+        )
+        raise ModelmillError(f"{needs} {len(rows)} kind{'s' * (len(rows) > 1)} of rows")
 
 
 def build(net: Net, spec: Spec) -> "keras.Model":

@@ -57,8 +57,8 @@ class Fit(supervised.Selected):
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """Any examples of ones and zeros."""
-    whole = meta["arrays"]["x"]["dtype"].removeprefix("u").startswith("int")
-    if not whole or meta.get("scale", 1.0) != 1:
+    kind = meta["arrays"]["x"]["dtype"].removeprefix("u")
+    if not kind.startswith(("bool", "int")) or meta.get("scale", 1.0) != 1:
         raise ModelmillError("array x: its values are more than ones and zeros")
     shape = tuple(meta["input_shape"])
     return Spec.examples(shape, math.prod(shape))

@@ -39,7 +39,7 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
 
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
-    return supervised.examples(data, split, fit, seed, ("x", "y"))
+    return supervised.examples(data, split, fit, seed, ("x", "y"), numbers=("x", "y"))
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
@@ -49,10 +49,8 @@ def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Lea
 def measure(
     model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit, training: bool = False
 ) -> tuple[Score, Tensors]:
-    import tensorflow as tf
-
-    found, targets = answer(model, batch, training), tf.cast(batch["y"], tf.float32)
-    return penalised(model, squared_error(found, targets)), state
+    found = answer(model, batch, training)
+    return penalised(model, squared_error(found, batch["y"])), state
 
 
 def metrics(means: list[float]) -> dict[str, float]:

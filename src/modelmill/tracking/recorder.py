@@ -155,7 +155,10 @@ class Recorder(Observer):
 
 
 def _folder() -> Path:
-    """Where events are written for a recording process with this environment and this code."""
+    """Where events are written for a recording process with this environment and this code.
+
+    The copy of an experiment of DVC's queue has code of its own.
+    """
     settings = {key: value for key, value in os.environ.items() if key.startswith("MLFLOW_")}
     newest = max(path.stat().st_mtime_ns for path in PACKAGE.rglob("*.py"))
     return runs.recordings() / data_sha256([settings, newest, sys.executable])[:16]

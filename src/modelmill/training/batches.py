@@ -17,13 +17,14 @@ Change = Callable[[Tensors, tf.Tensor], Tensors]  # of a batch, with a seed int3
 
 
 class Examples:
-    """Independent examples, kept on the device, in a new order each epoch.
+    """Independent examples, kept on the device, in another order each epoch.
 
     The order is a pseudo-random permutation computed place by place from the seed and the epoch,
-    so that nothing needs to be stored to go on from any step.
+    so that nothing needs to be stored to go on from any step. Of up to 65,536 examples, it is that
+    of 256 seeds, or epochs, before.
 
     Args:
-        arrays: of the same length; unsigned bytes become int32 where they are not scaled.
+        arrays: of the same length; integers become int32 where they are not scaled.
         scales: factors that take arrays of integers to the range that models see, by name.
         seed: of the order, and of `change`.
         shuffle: whether there is an order other than the data's own.

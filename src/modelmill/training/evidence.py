@@ -42,7 +42,7 @@ class Rows:
     """Batches of the rows of one table, or of two side by side, and the `epoch` they belong to.
 
     Rows in which nothing is known are left out. The first table is cut into batches of that size,
-    and the second into as many batches.
+    and the second into as many batches, or fewer if it has fewer rows: then an epoch has these.
     """
 
     signature = Examples.signature

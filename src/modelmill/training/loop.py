@@ -8,6 +8,7 @@ shards that run side by side, a thread each, and their gradients are added.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,13 +62,11 @@ class Trainer:
         self.step = self.seen = self.lap = 0
         self.scores: list[np.ndarray] = []
         self.state = task.initial(model, fit)
-        self._train = tf.function(self._train_steps).get_concrete_function(
-            train.signature, tf.TensorSpec([None], tf.float32), self.state
-        )
+        rates = tf.TensorSpec([None], tf.float32)
+        self._train = _compiled(self._train_steps, train.signature, rates, self.state)
         if validation:
-            self._measure = tf.function(self._measure_steps).get_concrete_function(
-                validation.signature, tf.TensorSpec([], tf.int32), self.state
-            )
+            count = tf.TensorSpec([], tf.int32)
+            self._measure = _compiled(self._measure_steps, validation.signature, count, self.state)
 
     def begin(self, data: Processed) -> None:
         """Before the first step: what the model owes to the data, and the state that follows."""
@@ -269,6 +268,21 @@ class Trainer:
     def _check_weights(self) -> None:
         if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
             raise ModelmillError(f"weights are no longer finite at step {self.step:,}: {REMEDY}")
+
+
+def _compiled(function: Callable[..., Any], *signature: Any) -> Any:
+    """The graph of a function of tensors.
+
+    Raises:
+        ModelmillError: as it was raised; AutoGraph adds the lines of code that led there.
+    """
+    try:
+        return tf.function(function).get_concrete_function(*signature)
+    except ModelmillError as error:
+        first: BaseException = error
+        while isinstance(first.__context__, ModelmillError):
+            first = first.__context__
+        raise first from None
 
 
 def _vector(score: Score) -> tf.Tensor:

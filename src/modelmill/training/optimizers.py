@@ -131,7 +131,7 @@ def _adam(
 
 
 def decays(variable: tf.Variable) -> bool:
-    """Whether decay of weights is for it: for matrices and kernels, not for biases."""
+    """Whether decay of weights is for it: for matrices, kernels and embeddings, not for biases."""
     return variable.shape.rank > 1
 
 

@@ -117,7 +117,8 @@ class Sgd(Section):
     Attributes:
         momentum: share of the last step that the next one keeps.
         nesterov: whether the gradient is taken, in effect, where momentum leads.
-        weight_decay: added to the gradients of matrices and kernels, times their values.
+        weight_decay: added to the gradients of matrices, kernels and embeddings, times their
+            values.
     """
 
     name: Literal["sgd"]
@@ -156,8 +157,8 @@ class Adam(Section):
         beta_1: share of the mean gradient that each step keeps.
         beta_2: share of the mean square of gradients that each step keeps.
         epsilon: added to the root of the mean square.
-        weight_decay: share of matrices and kernels, times the rate, taken off at each step,
-            whatever their gradients (AdamW: Loshchilov and Hutter 2019).
+        weight_decay: share of matrices, kernels and embeddings, times the rate, taken off at
+            each step, whatever their gradients (AdamW: Loshchilov and Hutter 2019).
     """
 
     name: Literal["adam"]

@@ -85,10 +85,12 @@ def examples(
     seed: int,
     names: tuple[str, ...],
     change: "Change | None" = None,
+    numbers: tuple[str, ...] = ("x",),
 ) -> "Examples":
     """Batches of the arrays of these names; integers of x are scaled as the data set says.
 
     Args:
+        numbers: the arrays whose integers are numbers, and no ids or classes.
         change: of a batch, for training and measuring alike.
     """
     from modelmill.training.batches import Examples
@@ -99,7 +101,7 @@ def examples(
         raise ModelmillError(f"examples: {count:,}, of {there:,} that there are")
     return Examples(
         {name: arrays[name][:count] for name in names},
-        {"x": data.meta.get("scale", 1.0)},
+        {name: data.meta.get("scale", 1.0) if name == "x" else 1.0 for name in numbers},
         fit.batch_size if training else max(fit.batch_size, SMALLEST_MEASURED),
         seed,
         shuffle=fit.shuffle and training,
@@ -127,6 +129,9 @@ def backpropagated(
     Args:
         score: of a batch; told that it is for training.
         scale: what makes the number to be differentiated of the sum of losses.
+
+    Raises:
+        ModelmillError: a trainable variable has no part in the score.
     """
     import tensorflow as tf
 
@@ -134,7 +139,11 @@ def backpropagated(
     with tf.GradientTape() as tape:
         found, state = score(True)
         loss = found.sums[0] * scale
-    return Learnt(found, tape.gradient(loss, variables), state)
+    gradients = tape.gradient(loss, variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        if gradient is None:
+            raise ModelmillError(f"the loss does not depend on the model's {variable.path}")
+    return Learnt(found, gradients, state)
 
 
 def answer(model: "keras.Model", batch: Tensors, training: bool) -> "tf.Tensor":
