@@ -23,6 +23,7 @@ def restored(clone):
     clone.git("clean", "-qfd")
 
 
+@pytest.mark.fault("an edit of the code while a model is trained", "the result is not kept")
 def test_code_that_changes_while_a_model_is_trained_is_not_recorded_with_it(clone):
     before = clone.trained("mnist_softmax")
     checked = "        artifacts.require_same_code(card)\n"

@@ -268,6 +268,7 @@ def test_a_grid_that_was_queued_in_part_is_completed(tmp_path):
         assert sorted(rates) == [0.1, 0.2, 0.3]
 
 
+@pytest.mark.fault("a full disk while a sweep notes a trial", "`--resume` goes on from the others")
 def test_a_line_of_the_study_that_was_cut_short_costs_nothing_else(tmp_path):
     from modelmill.sweeps import study
 
