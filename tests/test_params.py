@@ -51,6 +51,8 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.fit.batch_size", 0, "fit.batch_size: Input should be greater than"),
         ("models.mnist_softmax.fit.learning_rate", float("nan"), "fit.learning_rate: "),
         ("models.mnist_softmax.fit.optimizer.name", "adm", "fit.optimizer: Input tag 'adm'"),
+        ("models.line_sgd.fit.optimizer.name", "s\ngd", "fit.optimizer: Input tag 's gd' found"),
+        ("models.line_sgd.fit.optimizer.name", "s" * 999, "fit.optimizer: Input tag 'sss"),
         ("models.mnist_softmax.fit.optimizer.rho", 0.9, "fit.optimizer: there is no key 'rho'"),
         ("models.mnist_softmax.fit.length", "3 days", "fit.length: expected a length such as"),
         ("models.mnist_softmax.fit.num_steps", 5, "fit: there is no key 'num_steps' here"),

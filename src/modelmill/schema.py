@@ -91,7 +91,7 @@ def validate(schema: type[S], value: object, where: str, origin: str = "params.y
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join([where] * bool(where) + _path(first["loc"], value, first["type"]))
-        message = first["msg"].removeprefix("Value error, ")
+        message = " ".join(first["msg"].removeprefix("Value error, ").split())[:400]
         if not key and first["type"] != "value_error":  # whose own words name the keys
             key = "the file"
         if first["type"] == "model_attributes_type":  # one of several blocks, each with a name
