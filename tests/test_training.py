@@ -521,22 +521,13 @@ def test_a_training_may_wait_for_a_metric_to_rise_no_more():
     assert accuracies[-3] == max(accuracies)
 
 
-def test_a_model_of_several_outputs_is_refused():
+def two_outputs(inputs):
     import keras
 
-    def build(net, spec):
-        inputs = keras.Input((1,), name="x")
-        return keras.Model([inputs], [keras.layers.Dense(1)(inputs) for _ in range(2)])
-
-    data = {name: np.ones((4, 1), np.float32) for name in "xy"}
-    fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
-    with pytest.raises(
-        ModelmillError, match=r"^the model has 2 outputs, and the task asks for one$"
-    ):
-        trained(build, None, Spec.examples((1,), 1), regression, fit, data)
+    return [keras.layers.Dense(1)(inputs) for _ in range(2)]
 
 
-def test_a_variable_that_nothing_depends_on_is_named():
+def beside_an_unused_weight(inputs):
     import keras
 
     class Idle(keras.layers.Layer):
@@ -546,15 +537,26 @@ def test_a_variable_that_nothing_depends_on_is_named():
         def call(self, inputs):
             return inputs
 
+    return keras.layers.Dense(1)(Idle(name="idle")(inputs))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "problem"),
+    [
+        (two_outputs, "the model has 2 outputs, and the task asks for one"),
+        (beside_an_unused_weight, "the loss does not depend on the model's idle/unused"),
+    ],
+)
+def test_a_model_that_cannot_learn_the_task_is_refused_in_one_line(outputs, problem):
+    import keras
+
     def build(net, spec):
         inputs = keras.Input((1,), name="x")
-        return keras.Model([inputs], keras.layers.Dense(1)(Idle(name="idle")(inputs)))
+        return keras.Model([inputs], outputs(inputs))
 
     data = {name: np.ones((4, 1), np.float32) for name in "xy"}
     fit = make_fit(regression, batch_size=2, length="1 step", learning_rate=0.01)
-    with pytest.raises(
-        ModelmillError, match=r"^the loss does not depend on the model's idle/unused$"
-    ):
+    with pytest.raises(ModelmillError, match=f"^{problem}$"):
         trained(build, None, Spec.examples((1,), 1), regression, fit, data)
 
 
