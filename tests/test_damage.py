@@ -234,6 +234,15 @@ def test_a_damaged_picture_or_text_costs_its_own_models_part(here, everything, n
     assert f"{name} is damaged" in page
 
 
+def test_a_picture_of_which_a_part_claims_gigabytes_asks_for_none(here, everything):
+    picture = Path(FIGURES, "fit.png")
+    content = bytearray(picture.read_bytes())
+    content[content.index(b"IDAT") - 4] = 0x7F
+    picture.write_bytes(content)
+    read(write, Path("page.html"), everything, Path())
+    assert "line_gd" in Path("page.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ["dvc.yaml", "docs/results/full.json", "docs/results/seeds.json"])
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"stages: {a: {deps: [b], outs: [b]}}x"])
 def test_what_git_has_is_named_with_git(here, everything, name, content):

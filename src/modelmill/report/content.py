@@ -219,7 +219,8 @@ def figures(folder: Path, remedy: str) -> list[Figure]:
 def _figure(path: Path) -> Figure:
     from PIL import Image
 
-    with Image.open(path, formats=["PNG"]) as opened:
+    # In memory, since of a file Pillow asks for as much room as a damaged part claims to need.
+    with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as opened:
         picture = opened.convert("RGB")
     if picture.width > WIDTH:
         picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)))
