@@ -25,11 +25,9 @@ from modelmill.files import write_text
 from modelmill.report.table import insert
 
 __all__ = ["ROOT"]
-# While one worker makes the seed, the other is in the longest file that does without; those that
-# begin with a copy of it come last.
-FIRST = ("test_all_models.py", "test_pipeline.py")
-LAST = ("test_interruptions.py", "test_sweeps.py", "test_changes.py", "test_remotes.py")
-LAST += ("test_experiments.py",)
+# While one worker makes the seed, the other is in the longest file that does without. The longest
+# of those that copy it come next, so that short files are left to fill the end.
+FIRST = ("test_all_models.py", "test_pipeline.py", "test_sweeps.py", "test_interruptions.py")
 
 # Else a tenth of the time is the collector's, which goes through all that TensorFlow, MLflow and
 # Ray consist of, again and again.
@@ -59,7 +57,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: (item.path.name in LAST) - (item.path.name in FIRST))
+    items.sort(key=lambda item: [*FIRST, item.path.name].index(item.path.name))
     for item in items:
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip("takes minutes: --long"))
@@ -111,7 +109,7 @@ def seed(tmp_path_factory, worker_id):
 @pytest.fixture
 def tries(request):
     """How often to do what a test does again and again."""
-    count = 20 if request.config.getoption("--reliability") else 3
+    count = 20 if request.config.getoption("--reliability") else 2
     request.node.user_properties.append(("tries", count))
     return count
 

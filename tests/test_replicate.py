@@ -187,6 +187,7 @@ def test_what_cannot_be_replicated_is_named(prepared):
 
 @pytest.mark.long
 @pytest.mark.fault("Ctrl-C and SIGKILL of replicates", "no finished seed is repeated; as if alone")
+@pytest.mark.usefixtures("in_process")
 def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     clone = seed.copied(tmp_path)
     model, command = "mnist_softmax", ["modelmill", "replicate", "mnist_softmax", "--seeds", "4"]
@@ -224,7 +225,7 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     assert before.items() <= kept().items()
     assert f"{4 - len(before)}/{4 - len(before)}: {model}, seed" in printed
     assert not checkpoints()
-    clone.run("modelmill", "train", model)
-    clone.run("modelmill", "evaluate", model)
-    clone.run(*command)  # which compares
+    clone.call("train", model)
+    clone.call("evaluate", model)
+    clone.call(*command[1:])  # which compares
     assert written(clone, "seeds.json", model)["values"]["1"] == metrics(clone, model)["accuracy"]
