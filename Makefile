@@ -3,9 +3,7 @@ PROFILE ?= quick
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
-INSTALL := pip install --disable-pip-version-check --quiet --no-compile
-# What pip would do on one core, on all; like pip it passes over files that do not compile.
-BYTECODE := python -W ignore -m compileall -qq -j 0 .venv/lib || true
+INSTALL := pip install --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev repro report results bench sweep replicate test fuzz reliability \
   screenshots check audit ui sync clean-checkpoints clean lock known-rows no-profile no-sweep no-model
@@ -19,16 +17,16 @@ setup: .venv/installed ## make .venv and install the locked requirements
 	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit( \
 	  f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-compile --require-hashes -r requirements.lock
+	@# What pip would do on one core, on all; like pip it passes over files that do not compile.
+	python -W ignore -m compileall -qq -j 0 .venv/lib || true
 	$(INSTALL) --no-deps --no-build-isolation -e .
-	$(BYTECODE)
 	@touch $@
 
 setup-dev: .venv/installed-dev ## add the locked requirements of tests and checks
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
 	$(INSTALL) --require-hashes -r requirements-dev.lock
-	$(BYTECODE)
 	@touch $@
 
 no-profile:
