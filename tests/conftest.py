@@ -27,7 +27,15 @@ from modelmill.report.table import insert
 __all__ = ["ROOT"]
 # While one worker makes the seed, the other is in the longest file that does without. The longest
 # of those that copy it come next, so that short files are left to fill the end.
-FIRST = ("test_all_models.py", "test_pipeline.py", "test_sweeps.py", "test_interruptions.py")
+FIRST = [
+    f"test_{name}.py"
+    for name in (
+        *("all_models", "pipeline", "sweeps", "interruptions", "replicate", "checkpoints"),
+        *("tracking", "experiments", "repro", "changes"),
+    )
+]
+
+PATIENCE = 600  # seconds with what should be so and never is
 
 # Else a tenth of the time is the collector's, which goes through all that TensorFlow, MLflow and
 # Ray consist of, again and again.
@@ -116,8 +124,10 @@ def tries(request):
 
 def until(condition, process=None):
     """Waits for something to be so, which the process, if it is one's doing, does not outlive."""
+    given_up = time.monotonic() + PATIENCE
     while not condition():
         assert process is None or process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < given_up, f"{condition} in {PATIENCE} s"
         time.sleep(0.05)
 
 

@@ -69,8 +69,9 @@ def test_a_pipeline_killed_at_any_moment_ends_the_same(clone, tries):
     total = changes(clone, *repro)
     assert results(clone) == whole
     forget(clone)
-    for _ in range(tries):
-        while changes(clone, *repro, fatal=(fatal := moments.randint(1, total))) != fatal:
+    for number in range(tries):  # each in a part of its own
+        first, last = total * number // tries + 1, total * (number + 1) // tries
+        while changes(clone, *repro, fatal=(fatal := moments.randint(first, last))) != fatal:
             forget(clone)  # so much was done already that it came to its end
     clone.repro(EVALUATED)
     assert results(clone) == whole
@@ -133,7 +134,8 @@ def test_a_stage_killed_at_any_moment_leaves_nothing_half_written(clone, tries, 
         if number % 2:
             clone.run("rm", "-rf", *folders)  # as DVC does before a stage
         # At the end there is no old folder to move away.
-        fatal = moments.randint(1, total - 2 * len(folders))
+        end = total - 2 * len(folders)
+        fatal = moments.randint(end * number // tries + 1, end * (number + 1) // tries)
         assert changes(clone, *command, fatal=fatal) == fatal
         found = results(clone)
         assert {path: digest for path, digest in found.items() if whole[path] != digest} == {}

@@ -190,7 +190,7 @@ def test_what_cannot_be_replicated_is_named(prepared):
 @pytest.mark.usefixtures("in_process")
 def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     clone = seed.copied(tmp_path)
-    model, command = "mnist_softmax", ["modelmill", "replicate", "mnist_softmax", "--seeds", "4"]
+    model, command = "mnist_softmax", ["modelmill", "replicate", "mnist_softmax", "--seeds", "3"]
     often = "SECONDS, SECONDS_AT_LAP = 0.0, 0.0"
     clone.edit(
         "src/modelmill/training/checkpoints.py", "SECONDS, SECONDS_AT_LAP = 30.0, 5.0", often
@@ -211,7 +211,7 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate()
     assert process.returncode == 130
-    said = f"interrupted: {len(kept())} of 4 replicates are kept; the same"
+    said = f"interrupted: {len(kept())} of 3 replicates are kept; the same"
     assert printed.splitlines()[-1].startswith(said)
     assert checkpoints()
 
@@ -223,7 +223,7 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
 
     printed = clone.run(*command)
     assert before.items() <= kept().items()
-    assert f"{4 - len(before)}/{4 - len(before)}: {model}, seed" in printed
+    assert f"{3 - len(before)}/{3 - len(before)}: {model}, seed" in printed
     assert not checkpoints()
     clone.call("train", model)
     clone.call("evaluate", model)
