@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from modelmill.errors import ModelmillError
+from modelmill.errors import ModelmillError, without_credentials
 
 # Python imports this first, and then would run a file of functions: nothing, without a word.
 asked = re.search(r"-m ?pipelines\.(\w+)", " ".join(sys.orig_argv))
@@ -52,7 +52,7 @@ def run(main: Callable[[], None]) -> None:
         said = f"{error.filename}: {error.strerror}" if named else " ".join(str(error).split())
         if "requested and" in said:  # by NumPy, which does not pass on why
             said = f"a file could not be written whole, as on a full disk: {said}"
-        print(f"error: {said}", file=sys.stderr)
+        print(f"error: {without_credentials(said)}", file=sys.stderr)
         sys.exit(2)
     except (ImportError, MemoryError) as error:  # of a library, where memory is scarce
         first: BaseException = error
@@ -61,7 +61,7 @@ def run(main: Callable[[], None]) -> None:
         said = f"{type(first).__name__} {' '.join(str(first).split()):.300}".strip()
         absent = isinstance(first, ModuleNotFoundError)
         why = "run `make setup`" if absent else "out of memory, or `make setup` was not complete"
-        print(f"error: {said}: {why}", file=sys.stderr)
+        print(f"error: {without_credentials(said)}: {why}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as stop:
         print(f"interrupted: {str(stop) or NOTHING_LEFT}", file=sys.stderr)

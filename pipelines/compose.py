@@ -30,6 +30,10 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
     from hydra.errors import ConfigCompositionException, MissingConfigException
     from omegaconf import OmegaConf
 
+    for override in overrides:
+        if not re.match(r"[~+]|[^=]+=", override):
+            said = f"override {shown(override)}: expected KEY=VALUE, such as profile=full"
+            raise ModelmillError(said)
     for path in sorted(conf.rglob("*.yaml")):
         read_yaml(path)  # Hydra's own reader knows no bounds
     for group, key in PLACES.items():
@@ -41,9 +45,9 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
             # As OmegaConf.resolve, whose errors do not say where they are.
             return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(config, resolve=True)))
     except MissingConfigException as error:
-        if error.missing_cfg_file and error.options:
-            group, _, name = error.missing_cfg_file.rpartition("/")
-            check_choice(f"conf/{group}", name, error.options)
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        if there := [path.stem for path in (conf / group).glob("*.yaml")]:
+            check_choice(f"conf/{group}", name, there)
         raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
     except ConfigCompositionException as error:
         if unknown := re.match("Could not override '(.+?)'", str(error)):
@@ -51,7 +55,8 @@ def compose(overrides: list[str], conf: Path = Path("conf")) -> str:
         raise ModelmillError(f"conf: {' '.join(str(error).split()):.500}") from None
     except Exception as error:  # broken files make Hydra, OmegaConf and PyYAML raise anything
         where = ": ".join(["conf", *filter(None, [getattr(error, "full_key", None)])])
-        raise ModelmillError(f"{where}: {' '.join(str(error).split()):.500}") from None
+        said = " ".join(str(error).partition("full_key:")[0].split())  # which is in `where`
+        raise ModelmillError(f"{where}: {said:.500}") from None
 
 
 def _require_first_line(path: Path, line: str) -> None:

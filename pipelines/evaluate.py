@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from modelmill.errors import ModelmillError
 from modelmill.files import require_writable, write_json
 from modelmill.params import load, require_unchanged
+from modelmill.reference import number
 from modelmill.schema import choose
 
 
@@ -27,9 +29,16 @@ def main() -> None:
     from modelmill.tracking.recorder import Recorder
 
     job = Job.of(name)
+    if job.card.settings != params.training(name):
+        raise ModelmillError(
+            f"data/models/{name} was trained with other settings than those of params.yaml: run "
+            f"`dvc repro train@{name}`"
+        )
     with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         runtime.start(params.seed)
         metrics = evaluate(job, entry.eval)
         require_unchanged(params, lambda given: given.models[name].eval, f"{name} was evaluated")
         write_json(data / "metrics" / f"{name}.json", metrics)
+        metric, figure = entry.reference.metric, entry.reference.of(metrics, name)
+        print(f"{name}: {entry.eval.split} {metric.replace('_', ' ')} {number(figure)}")
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)

@@ -1,4 +1,4 @@
-"""Explains every key: what it may be, its default, what it means."""
+"""Explains keys of params.yaml: values, defaults and meanings."""
 
 import argparse
 from pathlib import Path

@@ -21,8 +21,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="TITLE=STARS",
         help="what somebody new thinks of a film; may be given often",
     )
-    asked.add_argument("--like", metavar="TITLE")
-    known.add_argument("--top", type=int, default=10, metavar="N", help="films to print")
+    asked.add_argument("--like", metavar="TITLE", help="a film: the nearest to it are listed")
+    known.add_argument(
+        "--top", type=int, default=10, metavar="N", help="films to print, %(default)s by default"
+    )
     return known
 
 

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from modelmill.errors import ModelmillError
 from modelmill.runtime import available_cores
+from modelmill.schema import unknown
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -60,11 +61,21 @@ def main() -> None:
 
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.stage.exceptions import StageNotFound
 
     try:
         repo = Repo(_wait_for_lock=True)
         found = plan(repo, arguments.targets)
         before = _locked()
+    except StageNotFound as error:
+        model = error.name.partition("@")[2]
+        if Path("conf/model", f"{model}.yaml").exists():
+            raise ModelmillError(
+                f"params.yaml has no {model}: a line under `model:` in conf/config.yaml lists it, "
+                "and `modelmill compose` adds what is listed"
+            ) from None
+        names = [stage.addressing for stage in repo.index.stages]
+        raise ModelmillError(unknown("dvc.yaml", error.name, names)) from None
     except DvcException as error:
         raise ModelmillError(" ".join(str(error).split())) from None
     pool = Pool(min(jobs, len(found)), repo, found)
@@ -189,7 +200,8 @@ class Pool:
             self._processes.add(process)
             if self.stopping:  # since before it could be told
                 os.killpg(process.pid, signal.SIGINT)
-            for line in map(str.rstrip, process.stdout):
+            for line in filter(None, map(str.rstrip, process.stdout)):
+                line = line.removeprefix(f"{name.partition('@')[2]}: ")
                 lines.append(line)
                 if bar.disable:
                     print(f"{name}: {line}", flush=True)
@@ -201,7 +213,9 @@ class Pool:
             if process.returncode or line.startswith("warning: "):
                 tqdm.write(f"{name}: {line}")
         took = tqdm.format_interval(time.monotonic() - began)
-        if process.returncode:
+        if process.returncode and self.stopping:
+            tqdm.write(f"{name}: stopped after {took}")
+        elif process.returncode:
             tqdm.write(f"{name}: failed, exit code {process.returncode} after {took}")
         else:
             tqdm.write(f"{name}: done after {took}, {next(self._numbers)} of {len(self.plan)}")

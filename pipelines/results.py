@@ -104,7 +104,7 @@ def chosen(report: Mapping[str, Any], params: Params) -> str:
     from modelmill.report import table
 
     columns = ("model", "what it is", "metric", "ours", table.SEEDS, "published")
-    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    lines = [table.line(columns), table.line(["---"] * len(columns))]
     for name in CHOSEN:
         if not (model := params.models.get(name)):
             continue
@@ -117,6 +117,5 @@ def chosen(report: Mapping[str, Any], params: Params) -> str:
         }
         (row,) = table.rows({name: result})
         row["what it is"] = model.about
-        cells = (row[column] for column in columns)
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(table.line(row[column] for column in columns))
     return "\n".join(lines)

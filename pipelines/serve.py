@@ -19,7 +19,9 @@ NAMES = [web.HOST, "localhost"]
 def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__)
     known.add_argument("model", help="a folder of data/models")
-    known.add_argument("--port", type=web.port, default=5001, metavar="N")
+    known.add_argument(
+        "--port", type=web.port, default=5001, metavar="N", help="%(default)s by default"
+    )
     return known
 
 
@@ -67,7 +69,10 @@ def main() -> None:
 
 
 def _remedy(name: str, card: artifacts.Card) -> str:
-    if not load().log_models:
+    params = load()
+    if name not in params.models:
+        return f"params.yaml has it no more: compose it again and run `dvc repro evaluate@{name}`"
+    if not params.log_models:
         return "params.yaml has log_models: false, as models of the profile smoke are not served"
     if not artifacts.read_evaluation(Path("data"), card):
         return f"run `dvc repro evaluate@{name}`"

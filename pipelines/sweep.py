@@ -90,21 +90,30 @@ def main() -> None:
 
 def _data(sweep: settings.Sweep, params: Params) -> Processed:
     """The prepared data, which must be those that the sweep's own settings ask for."""
-    name = params.models[sweep.model].dataset
-    if load().datasets.get(name) != params.datasets[name]:
-        given = shlex.join(["modelmill", "compose", *sweep.overrides])
+    name, now = params.models[sweep.model].dataset, load()
+    if now.datasets.get(name) != params.datasets[name]:
+        asked = [override for override in sweep.overrides if override.startswith("datasets.")]
+        given = shlex.join(["modelmill", "compose", f"profile={params.profile}", *asked])
         raise ModelmillError(
-            f"data/processed/{name} is prepared as params.yaml says, and the sweep's `overrides` "
-            f"ask for other data: run `{given}` and `dvc repro preprocess@{name}`"
+            f"data/processed/{name} is prepared as params.yaml says, in the profile {now.profile}; "
+            f"the sweep asks for other data, in the profile {params.profile}: run `{given}` and "
+            f"`dvc repro preprocess@{name}`, or name other `overrides` in the sweep"
         )
     return prepared.load(name, params.datasets[name])
 
 
 def _require_own(sweep: settings.Sweep, path: Path) -> None:
-    """Raises ModelmillError unless the model's file can take all keys, and is committed."""
+    """Raises ModelmillError unless the model's file can take all keys, is committed, and counts."""
     for key in sweep.space:
         if not key.startswith(f"models.{sweep.model}."):
             raise ModelmillError(f"{key} is no key of {path}: --promote writes an experiment")
+    for override in made_by(read_yaml(PARAMS)):
+        hidden = override.lstrip("+~").partition("=")[0]
+        if any(f"{key}.".startswith(f"{hidden}.") for key in sweep.space):
+            raise ModelmillError(
+                f"{PARAMS} was composed with {override}, which would hide what --write writes: run "
+                "`modelmill compose` without it"
+            )
     if changed := repository.uncommitted(str(path)):
         raise ModelmillError(f"commit it first, so that git shows what --write changed: {changed}")
     from modelmill.sweeps import promote

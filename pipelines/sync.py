@@ -29,20 +29,30 @@ def main() -> None:
 
     client = store.connect()
     recording.settle()
-    damaged = []
+    problems = []
     for name, entry in entries.items():
-        about, reference, log = entry.about, entry.reference, params.log_models
         with store.answering(f"recording {name}"):
             try:
                 experiments.describe(client, Experiment.of(params, entry.dataset))
                 card = read_card(Path("data/models", name))
-                profile = params.profile if card.settings == params.training(name) else None
+                if card.settings != params.training(name):  # whose goal is another, and its words
+                    raise ModelmillError(
+                        f"data/models/{name} is of other settings than params.yaml has: compose "
+                        f"those again, or run `dvc repro evaluate@{name}`"
+                    )
                 added = runs.record(
-                    client, Path(), name, profile, about, reference, log, register=True
+                    client,
+                    Path(),
+                    name,
+                    params.profile,
+                    entry.about,
+                    entry.reference,
+                    params.log_models,
+                    register=True,
                 )
             except ModelmillError as error:  # which says what makes its files anew
-                damaged.append(str(error))
+                problems.append(str(error))
                 continue
         print(f"{name}: {'recorded' if added else 'complete already'}")
-    if damaged:
-        raise ModelmillError("; ".join(damaged))
+    if problems:
+        raise ModelmillError("; ".join(problems))

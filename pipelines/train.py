@@ -1,6 +1,7 @@
 """Stage train: one model's weights, card and history in data/models/NAME."""
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +27,15 @@ def main() -> None:
     models, checkpoints_of_all = Path("data/models"), repository.root() / CHECKPOINTS
     require_writable(models, checkpoints_of_all)
 
-    from modelmill.datasets import processed
+    from modelmill.datasets import prepared, processed
     from modelmill.tracking.experiments import Experiment
     from modelmill.tracking.recorder import Recorder
     from modelmill.trained import artifacts
 
-    data = processed.load(Path("data/processed", entry.dataset))
+    if "DVC_STAGE" in os.environ:  # DVC has seen to the data, and may be writing dvc.lock now
+        data = processed.load(Path("data/processed", entry.dataset))
+    else:
+        data = prepared.load(entry.dataset, params.datasets[entry.dataset])
     spec = entry.spec(name, data.meta)
     with Recorder(Experiment.of(params, entry.dataset)) as recorder:
         training, card, checkpoints = begin(params, name, spec, data, checkpoints_of_all)

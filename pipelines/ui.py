@@ -28,7 +28,9 @@ KIND = "workflowType=machine_learning"
 
 def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__)
-    known.add_argument("--port", type=web.port, default=5000, metavar="N")
+    known.add_argument(
+        "--port", type=web.port, default=5000, metavar="N", help="%(default)s by default"
+    )
     return known
 
 

@@ -6,6 +6,7 @@ import pytest
 from clone import MODELS
 
 from modelmill import params
+from modelmill.errors import ModelmillError
 
 SOFTMAX = "conf/model/mnist_softmax.yaml"
 
@@ -32,6 +33,17 @@ def test_code_that_changes_while_a_model_is_trained_is_not_recorded_with_it(clon
     printed = clone.run("modelmill", "train", "mnist_softmax", code=2)
     assert "the code changed while mnist_softmax was trained" in printed
     assert clone.trained("mnist_softmax") == before
+
+
+def test_a_stage_run_by_hand_does_as_params_say_or_nothing(clone):
+    clone.edit(SOFTMAX, "learning_rate: 0.5", "learning_rate: 0.25")
+    clone.compose("profile=smoke")
+    with pytest.raises(ModelmillError, match=r"with other settings .* `dvc repro train@mnist"):
+        clone.call("evaluate", "mnist_softmax")
+    clone.edit("conf/dataset/mnist.yaml", "validation: 5000", "validation: 1000")
+    clone.compose("profile=smoke")
+    with pytest.raises(ModelmillError, match=r"data/processed/mnist was not prepared as params"):
+        clone.call("train", "mnist_softmax")
 
 
 def changed(clone):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import requests
 from conftest import ROOT
 
 import pipelines
@@ -223,6 +224,10 @@ def fails(error):
     return main
 
 
+def refused():
+    raise requests.HTTPError("403 for url: http://ada:secret@server/")
+
+
 @pytest.mark.parametrize(
     ("main", "said"),
     [
@@ -237,6 +242,8 @@ def fails(error):
             "could not be written whole, as on a full disk",
         ),
         (partial(Path("/dev/full").write_text, "x"), "No space left on device"),
+        (fails(OSError("403 for url: http://ada:secret@server/")), "403 for url: http://server/"),
+        (refused, "error: 403 for url: http://server/"),
     ],
 )
 def test_what_the_machine_lacks_is_one_line(capsys, main, said):

@@ -185,8 +185,10 @@ def test_a_damaged_result_costs_its_own_row(here, everything, house, name, damag
     assert lines[-1] == found["line_sgd"]["problem"]
     write(Path("page.html"), everything, Path())
     page = Path("page.html").read_text(encoding="utf-8")
-    assert "damaged: " in page.partition('<h3 id="line_sgd">')[2].partition("</article>")[0]
-    assert "damaged: " not in page.partition('<h3 id="line_gd">')[2].partition("</article>")[0]
+    parts = {name: page.partition(f'<h3 id="model-{name}">')[2] for name in ("line_sgd", "line_gd")}
+    assert "damaged: " in parts["line_sgd"].partition("</article>")[0]
+    assert "damaged: " not in parts["line_gd"].partition("</article>")[0]
+    assert all(parts.values())
 
 
 @pytest.mark.parametrize(("name", "damage"), DATA_DAMAGES)

@@ -21,6 +21,8 @@ TAKEN, FREE = "1", "2"  # stand for ports
 # By what is typed, what is answered.
 MISTAKES = {
     "compose profile=quik": "conf/profile: there is no 'quik'; did you mean 'quick'?",
+    "compose model=[char_rn]": "conf/model: there is no 'char_rn'; did you mean 'char_rnn'?",
+    "compose full": "override 'full': expected KEY=VALUE, such as profile=full",
     "compose profil=quick": "override: params.yaml: there is no 'profil'; did you mean 'profile'?",
     "compose +experiment=ptb_batch": "there is no 'ptb_batch'; did you mean 'ptb_batch_20'?",
     "compose seeed=3": "override: params.yaml: there is no 'seeed'; did you mean 'seed'?",
@@ -39,6 +41,7 @@ MISTAKES = {
     "serve mnist_softmax --port 80000": "a port is a number from 1 to 65535, not '80000'",
     f"serve mnist_softmax --port {TAKEN}": "address already in use: choose another one by --port",
     f"ui --port {TAKEN}": "address already in use: choose another one by --port",
+    "sweep Best": "conf/sweep/Best.yaml: a name is lower-case letters, digits and _, starting with",
     "sweep": "the following arguments are required: name",
     "sweep mnist_mlp_rates": "sweep: there is no 'mnist_mlp_rates'; did you mean 'mnist_mlp_rate'?",
     "train mnist_softmax": "data/models: no file can be made there: file exists",
@@ -58,6 +61,7 @@ def answers(tmp_path_factory):
     house = tmp_path_factory.mktemp("house")
     shutil.copytree(ROOT / "conf", house / "conf")
     shutil.copy(ROOT / "params.yaml", house)
+    shutil.copy(house / "conf/sweep/mnist_mlp_rate.yaml", house / "conf/sweep/Best.yaml")
     (house / "data").mkdir()
     for folder in ("models", "figures"):
         (house / "data" / folder).touch()

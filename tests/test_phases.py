@@ -6,12 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from modelmill import models
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.models import Spec, autoencoder, mlp
+from modelmill.models import Spec, mlp
 from modelmill.schema import validate
-from modelmill.tasks import classification, reconstruction
+from modelmill.tasks import classification
 from modelmill.trained import artifacts
 from modelmill.trained.history import read_history, read_phases
 
@@ -34,6 +33,7 @@ def make_data():
     draw = np.random.default_rng(0)
     arrays = {"x": draw.integers(0, 256, (60, 6), np.uint8), "y": draw.integers(0, 3, 60, np.uint8)}
     meta = {"splits": {"train": [0, 40], "validation": [40, 60]}, "scale": 1 / 255}
+    meta["class_names"] = ["a", "b", "c"]
     return Processed(Path(), meta, arrays)
 
 
@@ -124,16 +124,30 @@ def test_what_is_no_boltzmann_machine_is_refused(change):
         make_training(NET | change)
 
 
-def test_outputs_that_would_be_pretrained_as_well_are_refused():
+def test_outputs_of_an_ordinary_dense_layer_learn_alone_and_not_as_a_machine():
+    import keras
+
     from modelmill.training.phases import phases
 
-    net = {"hidden_units": [3], "tied": False, "initializer": NET["initializer"]}
-    spec = Spec.examples((6,), 6)
-    model = models.build("m", "autoencoder", autoencoder.Net.model_validate(net), spec)
+    inputs = keras.Input([6])
+    outputs = keras.layers.Dense(3)
+    hidden = keras.layers.Dense(4, activation="sigmoid")(inputs)
     fit = {"length": "1 epoch", "batch_size": 8, "optimizer": {"name": "sgd"}}
-    fit |= {"learning_rate": 0.1, "pretrain": PRETRAIN}
+    fit = validate(classification.Fit, fit | {"learning_rate": 0.1, "pretrain": PRETRAIN}, "fit")
+    machine, alone, _ = phases("m", keras.Model(inputs, outputs(hidden)), classification, fit)
+    assert machine.model.layers[-1].kernel.shape == (6, 4)
+    assert [layer for layer in alone.learning if layer.weights] == [outputs]
     with pytest.raises(ModelmillError, match=r"m.fit.pretrain: the model has no dense layers"):
-        phases("m", model, reconstruction, validate(reconstruction.Fit, fit, "fit"))
+        phases("m", keras.Model(inputs, keras.layers.Dense(3)(inputs)), classification, fit)
+
+
+def test_outputs_that_are_not_one_for_each_class_are_refused():
+    from modelmill.training.session import Training
+
+    net, fit = mlp.Net.model_validate(NET), make_training().fit
+    entry = SimpleNamespace(task="classification", arch="mlp", net=net, fit=fit)
+    with pytest.raises(ModelmillError, match=r"outputs have shape \(4,\), there are 3 classes"):
+        Training("m", entry, Spec.examples((6,), 4), make_data(), seed=1).run()
 
 
 def test_layers_learn_from_all_examples_where_the_whole_has_few_labels():

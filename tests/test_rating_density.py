@@ -253,6 +253,8 @@ def test_two_tables_are_cut_into_as_many_batches():
     first[4] = 0  # of which nothing is known
     rows = Rows({"item_stars": first, "user_stars": second}, 2, 1, shuffle=True)
     assert rows.steps == 5
+    with pytest.raises(ModelmillError, match=r"fit\.shuffle: rows of two kinds"):
+        Rows({"item_stars": first, "user_stars": second}, 2, 1, shuffle=False)
     passes = []
     for epoch in range(2):
         loaded = rows.load(epoch, 0, 5)

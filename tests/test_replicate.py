@@ -65,6 +65,7 @@ def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, caps
     house.call("evaluate", MODEL)
     before = house.digests("data/models", "data/processed", "data/metrics")
     assert found["values"]["1"] == metrics(house)["rmse"]
+    assert f"{MODEL}: test rmse " in capsys.readouterr().out
 
     monkeypatch.setattr(replication, "make", None)
     house.call("replicate", MODEL, "--seeds", "2")  # every metric of both is the same, or refused

@@ -48,7 +48,7 @@ def root(everything, tmp_path_factory):
         (root / "data/processed" / name).mkdir(parents=True)
         meta = root / "data/processed" / name / processed.META
         meta.write_text('{"digest": "d", "arrays": {}, "splits": {}}', encoding="utf-8")
-    for number, name in enumerate(set(everything.models) - {"ptb_small"}):
+    for number, name in enumerate(sorted(set(everything.models) - {"ptb_small"})):
         _run(everything, root / "data", name, number)
     _over_seeds(everything, root, "line_sgd")
     sample = root / "data/evaluations/char_rnn/sample.txt"
@@ -120,9 +120,17 @@ def test_text_from_models_and_data_is_escaped(page):
     assert text.count("&lt;script&gt;document.title") >= 3  # in the table, as about, as sample
 
 
+def test_a_model_may_be_called_as_a_part_of_the_page_is(everything, root, tmp_path):
+    model, path = everything.models["ptb_small"], tmp_path / "index.html"
+    parts = dict.fromkeys(("results", "table", "main", "settings", "pair"), model)
+    write(path, everything.model_copy(update={"models": parts}), root)
+    ids = re.findall(r' id="([^"]+)"', path.read_text(encoding="utf-8"))
+    assert len(set(ids)) == len(ids) > len(parts)
+
+
 def test_a_model_that_was_not_run_says_so(page):
     text = page.read_text(encoding="utf-8")
-    part = text.partition('<h3 id="ptb_small">')[2].partition("</article>")[0]
+    part = text.partition('<h3 id="model-ptb_small">')[2].partition("</article>")[0]
     assert "not run" in part
     assert "dvc repro evaluate@ptb_small" in part
     assert "<figure" not in part
@@ -211,9 +219,11 @@ def test_models_without_validation_data_share_a_chart_of_their_loss():
 
 def test_the_classes_of_a_model_are_a_table(page):
     text = page.read_text(encoding="utf-8")
-    part = text.partition('<h3 id="mnist_softmax">')[2].partition("</article>")[0]
+    part = text.partition('<h3 id="model-mnist_softmax">')[2].partition("</article>")[0]
     assert re.search(r"<th scope=\"row\">7</th>.*1,050.*0\.9500.*0\.9048", part, re.DOTALL)
-    assert "By class" not in text.partition('<h3 id="mnist_mlp">')[2].partition("</article>")[0]
+    assert (
+        "By class" not in text.partition('<h3 id="model-mnist_mlp">')[2].partition("</article>")[0]
+    )
 
 
 def test_the_graph_is_that_of_dvc_yaml(everything):
@@ -364,7 +374,7 @@ def test_curves_of_a_data_set_change_with_what_is_chosen(opened):
 
 def test_curves_are_drawn_follow_the_pointer_and_zoom(opened):
     tab = opened(color_scheme="dark")
-    chart = tab.locator("article:has(#mnist_softmax) .chart").first
+    chart = tab.locator("article:has(#model-mnist_softmax) .chart").first
     chart.scroll_into_view_if_needed()
     lines = chart.locator("path[aria-roledescription='line mark']")
     lines.first.wait_for()
@@ -389,10 +399,10 @@ def test_curves_are_drawn_follow_the_pointer_and_zoom(opened):
 
 def test_a_phone_scrolls_down_only_and_pictures_can_be_enlarged(opened):
     tab = opened(viewport={"width": 375, "height": 700})
-    tab.locator("#mnist_softmax").scroll_into_view_if_needed()
-    tab.locator("article:has(#mnist_softmax) .chart svg").first.wait_for()
+    tab.locator("#model-mnist_softmax").scroll_into_view_if_needed()
+    tab.locator("article:has(#model-mnist_softmax) .chart svg").first.wait_for()
     assert tab.evaluate("document.documentElement.scrollWidth") == 375
-    tab.locator("article:has(#line_sgd) .picture").first.click()
+    tab.locator("article:has(#model-line_sgd) .picture").first.click()
     first = tab.locator("dialog[open] img").get_attribute("alt")
     tab.keyboard.press("ArrowRight")
     second = tab.locator("dialog[open] img").get_attribute("alt")

@@ -189,12 +189,21 @@ def test_an_interval_is_students():
     assert interval == pytest.approx([3 - half, 3 + half])
 
 
-def test_one_run_is_judged_beyond_its_own_standard_error(everything, evaluated, tmp_path):
+def test_one_run_is_judged_beyond_a_standard_error(everything, evaluated, tmp_path):
     for accuracy, said in {0.9127: "one run", 0.9129: "reached", 0.9071: "short"}.items():
         result = {"value": accuracy, "goal": 0.91, "better": "higher", "standard_error": 0.0028}
         assert table.verdict(result) == said
-    evaluated("mnist_softmax", {"accuracy": 0.9, "examples": 10_000})
-    assert collect(everything, tmp_path)["mnist_softmax"]["standard_error"] == pytest.approx(0.003)
+    evaluated("mnist_softmax", {"accuracy": 1.0, "examples": 10_000})  # which is no certainty
+    result = collect(everything, tmp_path)["mnist_softmax"]
+    assert result["standard_error"] == pytest.approx(math.sqrt(0.91 * 0.09 / 10_000))
+
+
+def test_a_table_in_markdown_has_its_columns_whatever_is_in_a_cell():
+    assert table.line(["a | b", "two\nlines"]) == r"| a \| b | two lines |"
+
+
+def test_without_models_the_table_is_empty():
+    assert table.plain({}).startswith("Empty DataFrame\nColumns: [model, ")
 
 
 def test_seeds_of_other_settings_are_not_applied_and_named(everything, evaluated, tmp_path):

@@ -102,6 +102,11 @@ def test_another_model_than_the_one_on_disk_is_not_served(house, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["serve", "m"])
     monkeypatch.setattr(serve.web, "listen", lambda port: None)
     shutil.copy(ROOT / "params.yaml", house)
+    with pytest.raises(ModelmillError, match=r"data/models: params\.yaml has it no more: compose"):
+        serve.main()
+    params = serve.load()
+    params = params.model_copy(update={"models": {"m": params.models["mnist_softmax"]}})
+    monkeypatch.setattr(serve, "load", lambda: params)
     with pytest.raises(ModelmillError, match="not the one in data/models: run `dvc repro eval"):
         serve.main()
     artifacts.save_evaluation(

@@ -299,6 +299,23 @@ def test_facts_that_do_not_fit_the_arrays_are_refused_before_they_are_written(
     assert not (stored / "meta.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "problem"),
+    [
+        ("tokens", [0, 1, 2], "array tokens, row 2: 2 is no token from 0 to 1"),
+        ("user", [1, 2, 0], "array user, row 1: 2 is no user from 0 to 1"),
+        ("item", [0.0, 1.0, 1.0], "array item is float64: each item is a whole number"),
+        ("rating", [1, 5, 0], "array rating, row 2: 0 is no rating from 1 to 5"),
+    ],
+)
+def test_numbers_are_of_what_there_is(tmp_path, name, values, problem):
+    np.save(tmp_path / f"{name}.npy", np.array(values))
+    facts = {"vocabulary_size": 2, "users": 2, "items": 2, "stars": 5}
+    with pytest.raises(ModelmillError, match=problem):
+        processed.describe(tmp_path, {"train": (0, 3)}, **facts)
+    assert not (tmp_path / "meta.json").exists()
+
+
 def test_a_scale_is_for_integers(stored):
     np.save(stored / "x.npy", np.zeros((6, 2), np.float32))
     with pytest.raises(ModelmillError, match="a scale is for integers, and array x is float32"):

@@ -53,7 +53,7 @@ def https(host="one.test", files=FILES, **options):
 def package(kind, archive, members=MEMBERS):
     return {
         "kind": kind,
-        "package": "things==1.0" if kind == "wheel" else "things@1.0",
+        "package": "things==1.0+cpu" if kind == "wheel" else "@our/things@1.0.0-beta.1",
         "members": members,
         **announced(archive),
     }
@@ -372,9 +372,10 @@ def test_a_silent_server_is_given_up(refused, site, monkeypatch, speaks_first):
         done.wait(10)
 
     site.answers["/b.txt"] = stall
-    monkeypatch.setattr(sources, "TIMEOUT", (1, 0.1))
+    monkeypatch.setattr(sources, "TIMEOUT", (1, 1.0))
     error = refused(https())
     done.set()
+    assert "b.txt: " in error
     assert "timed out" in error or "no answer in time" in error
 
 
@@ -484,8 +485,8 @@ def test_members_of_a_package_become_files(get, registry, kind):
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("wheel", {"pip", "download", "--no-deps", "--only-binary=:all:", "things==1.0"}),
-        ("npm", {"npm", "pack", "--ignore-scripts", "things@1.0"}),
+        ("wheel", {"pip", "download", "--no-deps", "--only-binary=:all:", "things==1.0+cpu"}),
+        ("npm", {"npm", "pack", "--ignore-scripts", "@our/things@1.0.0-beta.1"}),
     ],
 )
 def test_nothing_of_a_package_is_built_or_run(get, registry, kind, words):
@@ -665,7 +666,9 @@ def test_a_silent_npm_is_given_up(refused, npm, monkeypatch):
 def test_npm_may_be_absent(refused, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert shutil.which("npm") is None
-    assert "npm pack things@1.0: npm is not installed" in refused(package("npm", tgz()))
+    assert "npm pack @our/things@1.0.0-beta.1: npm is not installed" in refused(
+        package("npm", tgz())
+    )
 
 
 # --- string constants of Python files --------------------------------------------------------

@@ -74,6 +74,14 @@ trials: null
 space:
   models.mnist_mlp.net.hidden_units: {choice: [[7], [8], [9], [10]]}
 """
+# With all cores for each trial, which makes a sweep repeatable.
+ALONE = """
+sampler: tpe
+trials: 3
+resources: {cpus: 2}
+space:
+  models.mnist_mlp.fit.learning_rate: {log_uniform: [0.01, 1.0]}
+"""
 LONG = """
 sampler: tpe
 trials: 5
@@ -107,9 +115,9 @@ def base():
         ({"space": {f"{FIT}.learning_rate": {"uniform": [2.0, 1.0]}}}, "lower to a higher"),
         ({"space": {f"{FIT}.learning_rate": {"log_uniform": [0.0, 1.0]}}}, "above 0"),
         ({"space": {f"{FIT}.learning_rate": {}}}, "expected one of choice, integer"),
-        ({"space": {"models.other.fit.x": {"choice": [1]}}}, "models.other.fit.x"),
         ({"sampler": "grid", "trials": None}, "a grid needs a choice"),
         ({"trials": None}, "trials"),
+        ({"seed": 2**31}, "seed: Input should be less than 2147483648"),
         ({"stopping": {"name": "asha", "grace": 0}}, "stopping.grace"),
         ({"space": {f"{FIT}.learning_rate": {"choice": [[1, None]]}}}, r"choice\.0"),
         (
@@ -131,6 +139,8 @@ def test_a_mistake_in_a_sweep_is_named(changes, message):
         ({"space": {f"{FIT}.learning_rate": {"uniform": [-1.0, 1.0]}}}, "learning_rate = -1"),
         ({"space": {f"{NET}.hidden_units.3": {"integer": [1, 2]}}}, "there is no '3'"),
         ({"metric": "accuracy"}, "did you mean 'validation_accuracy'"),
+        ({"model": "mnist_mpl"}, "model: there is no 'mnist_mpl'; did you mean 'mnist_mlp'"),
+        ({"space": {"models.other.fit.x": {"choice": [1]}}}, r"space\.models\.other\.fit\.x: only"),
         ({"mode": "max"}, "mode: of validation_loss the lower is better"),
     ],
 )
@@ -435,12 +445,15 @@ def test_trials_that_diverge_or_lack_memory_are_reported_and_the_best_is_reprodu
     assert clone.git("diff", "--numstat", "conf/model").split()[2:] == ["conf/model/mnist_mlp.yaml"]
     assert "commit it first" in clone.sweep("failing", "--write", code=2)
     clone.git("checkout", "-q", "conf/model")
+    clone.compose("profile=smoke", f"{FIT}.learning_rate=0.3")
+    assert f"{FIT}.learning_rate=0.3, which would hide" in clone.sweep("failing", "--write", code=2)
+    clone.compose("profile=smoke")
 
 
 @pytest.mark.long
 @pytest.mark.fault("SIGKILL of a sweep", "`--resume` repeats no finished trial")
 def test_a_killed_sweep_is_resumed_without_repeating_what_was_finished(clone):
-    clone.declare("killed", LONG, "40 epochs")
+    clone.declare("killed", LONG, "4 epochs")
     process = clone.started(sys.executable, "-c", STANDING, "killed")
     alive = psutil.Process(process.pid)
     until(lambda: alive.status() == psutil.STATUS_STOPPED, process)
@@ -491,15 +504,16 @@ def test_a_worker_that_dies_between_trials_costs_none_and_errors_are_named(clone
 @pytest.mark.fault("two sweeps and a `dvc repro` at once", "each ends as if alone")
 def test_sweeps_and_a_repro_may_run_side_by_side(clone):
     for name in ("left", "right"):
-        clone.declare(name, LONG, "2 epochs")
+        clone.declare(name, ALONE, "2 epochs")
     sweep = ["modelmill", "sweep"]
     commands = [[*sweep, "left"], [*sweep, "right"], ["dvc", "repro", "train@mnist_mlp"]]
     processes = [clone.started(*command) for command in commands]
     for process in processes:
         printed, _ = process.communicate()
         assert process.returncode == 0, printed
-    for name in ("left", "right"):
-        assert list(clone.trials(name).status) == ["finished"] * 5
+    left, right = (clone.trials(name).drop(columns="seconds") for name in ("left", "right"))
+    assert list(left.status) == ["finished"] * 3
+    pd.testing.assert_frame_equal(left, right)
     assert clone.stale("train@mnist_mlp") == set()
 
 
@@ -508,7 +522,7 @@ def test_sweeps_and_a_repro_may_run_side_by_side(clone):
 def test_a_node_that_dies_costs_no_trial(clone, monkeypatch):
     from ray.cluster_utils import Cluster
 
-    clone.declare("cluster", LONG, "40 epochs")
+    clone.declare("cluster", LONG, "10 epochs")
     checks = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
     monkeypatch.setenv("PYTHONPATH", str(clone.path / "src"))
     cluster = Cluster(

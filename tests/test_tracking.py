@@ -19,8 +19,10 @@ from threading import enumerate as enumerate_threads
 
 import psutil
 import pytest
+import requests
 from conftest import ROOT, until
 from filelock import FileLock
+from mlflow.exceptions import MlflowException
 
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json
@@ -491,21 +493,38 @@ def test_a_database_that_another_process_keeps_opening_is_named(house, monkeypat
         store.connect()
 
 
-def test_sync_says_in_one_line_what_failed(house, monkeypatch):
-    from mlflow.exceptions import MlflowException
-
+@pytest.fixture
+def synced(house, monkeypatch):
+    """`modelmill sync` of a model that was trained with the settings given."""
     from pipelines import sync
-
-    def fail(*_, **__):
-        raise MlflowException("500 of http://ada:secret@server/\nmore")
 
     (house / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     monkeypatch.setattr(sys, "argv", ["sync", "mnist_softmax"])
-    monkeypatch.setattr(sync, "read_card", lambda folder: CARD)
-    monkeypatch.setattr(runs, "record", fail)
-    said = "recording mnist_softmax: MlflowException: 500 of http://server/; try"
-    with pytest.raises(ModelmillError, match=said):
+
+    def of(changed):
+        settings = load().training("mnist_softmax") | changed
+        monkeypatch.setattr(
+            sync, "read_card", lambda folder: dataclasses.replace(CARD, settings=settings)
+        )
         sync.main()
+
+    return of
+
+
+@pytest.mark.parametrize("kind", [MlflowException, requests.HTTPError])
+def test_sync_says_in_one_line_what_failed(synced, monkeypatch, kind):
+    def fail(*_, **__):
+        raise kind("500 of http://ada:secret@server/\nmore")
+
+    monkeypatch.setattr(runs, "record", fail)
+    said = f"recording mnist_softmax: {kind.__name__}: 500 of http://server/; try"
+    with pytest.raises(ModelmillError, match=said):
+        synced({})
+
+
+def test_sync_describes_no_training_by_what_conf_says_of_another(synced):
+    with pytest.raises(ModelmillError, match="data/models/mnist_softmax is of other settings"):
+        synced({"task": "regression"})
 
 
 @pytest.mark.fault("artifacts cannot be written", "one warning; `sync` completes the same run")

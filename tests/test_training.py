@@ -17,6 +17,7 @@ from modelmill.schema import validate
 from modelmill.tasks import classification, language_modeling, reconstruction, regression
 from modelmill.training import settings as schema
 from modelmill.training import supervised
+from modelmill.training.task import Score
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 ZERO = {"name": "constant", "value": 0.0}
@@ -471,6 +472,15 @@ def test_a_regularizer_adds_to_the_loss_and_pulls_at_the_weights(shards):
     assert penalised["validation_loss"] > plain["validation_loss"] + 0.3 * 10 * 0.8
 
 
+def test_what_a_layer_adds_counts_no_shard_without_examples(tensorflow):
+    """Of the last examples for validation there may be fewer than shards."""
+    tf = tensorflow
+    mean_of_none = tf.reduce_mean(tf.zeros([0]))
+    empty = Score(tf.zeros([2]), tf.constant(0.0))
+    found = supervised.penalised(SimpleNamespace(losses=[mean_of_none]), empty)
+    assert found.sums.numpy().tolist() == [0, 0]
+
+
 def test_momentum_and_weight_decay_follow_their_papers():
     gradients, value, velocity, expected = [2.0, -1.0, 0.5], 1.0, 0.0, []
     for gradient in gradients:
@@ -598,6 +608,7 @@ def test_statistics_of_whole_batches_are_refused_with_shards_and_kept_without():
     from modelmill.training.session import Training
 
     data = both(clusters())
+    data.meta["class_names"] = ["a", "b", "c"]
     spec = Spec.examples((2,), 3)
 
     def training(shards):

@@ -97,6 +97,10 @@ def validate(schema: type[S], value: object, where: str, origin: str = "params.y
         if first["type"] == "model_attributes_type":  # one of several blocks, each with a name
             name = first["input"] if isinstance(first["input"], str) else "..."
             message = f"a block is expected here, such as {{name: {name:.60}}}"
+        if first["type"] == "union_tag_invalid":
+            tags = first["ctx"]["expected_tags"].replace("'", "").split(", ")
+            key = ".".join([*filter(None, [key]), first["ctx"]["discriminator"].strip("'")])
+            raise ModelmillError(f"{origin}: {unknown(key, first['ctx']['tag'], tags)}") from None
         found = (
             "" if isinstance(first["input"], dict | list) else f", found {shown(first['input'])}"
         )
@@ -124,7 +128,12 @@ def choose(entries: Mapping[str, T], name: str, what: str) -> T:
 def check_choice(what: str, name: str, valid: Iterable[str]) -> None:
     """Raises ModelmillError, naming the nearest valid name, if `name` is none of them."""
     if name not in valid:
-        raise ModelmillError(f"{what}: there is no {shown(name)}{_nearest(name, valid)}")
+        raise ModelmillError(unknown(what, name, valid))
+
+
+def unknown(what: str, name: str, valid: Iterable[str]) -> str:
+    """What is said of a name that is none of the valid ones."""
+    return f"{what}: there is no {shown(name)}{_nearest(name, valid)}"
 
 
 def _nearest(name: object, valid: Iterable[str]) -> str:

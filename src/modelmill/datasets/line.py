@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelmill.datasets.processed import describe
 from modelmill.datasets.settings import Seeded
@@ -41,6 +41,12 @@ class Generate(Seeded):
     slope: float
     intercept: float
     noise: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _has_a_span(self) -> "Generate":
+        if not 0 < self.high - self.low < np.inf:
+            raise ValueError("high is above low, by a finite number")
+        return self
 
 
 def prepare(raw: Path, out: Path, options: Options) -> None:

@@ -138,7 +138,7 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
         facts: what models and figures need to know. For examples x and y: `input_shape`,
             `outputs` (values, or classes), `scale` (takes integers to the range models see); for
             classes also `class_names` and, of tables, `input_names`. For tokens:
-            `vocabulary_size` and `unit`, such as word.
+            `vocabulary_size` and `unit`, such as word. For ratings: `users`, `items` and `stars`.
 
     Splits never overlap. Nor should they have examples in common, but real data repeat themselves
     (two of Fisher's flowers measure the same), so how many they have is written down as `shared`.
@@ -146,8 +146,8 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
 
     Raises:
         ModelmillError: a split is empty, overlaps another, or goes beyond the arrays; a value is
-            not a finite number; there is a scale for what are no integers; a class has no name;
-            facts do not fit the arrays.
+            not a finite number; there is a scale for what are no integers; a class, token, user,
+            item or rating is beyond what the facts say; facts do not fit the arrays.
     """
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(out.glob("*.npy"))}
     scaled = facts.get("scale", 1.0) != 1.0
@@ -164,8 +164,9 @@ def describe(out: Path, splits: Mapping[str, tuple[int, int]], **facts: Any) -> 
         },
     }
     validate(Meta, json.loads(json_text({**meta, "digest": ""})), "", META)
-    if "class_names" in meta and "y" in arrays:
-        _require_named(arrays["y"], meta["outputs"])
+    for name, array in arrays.items():
+        if bounds := _bounds(name, meta):
+            _require_within(name, array, *bounds)
     write_json(out / META, {**meta, "digest": _digest(out, meta)})
 
 
@@ -208,14 +209,30 @@ def _misfit(arrays: Mapping[str, np.ndarray], scaled: bool) -> str:
     return ""
 
 
-def _require_named(y: np.ndarray, classes: int) -> None:
-    """Raises ModelmillError unless each of `y` is the number of a class."""
-    if y.dtype.kind not in "iu":
-        raise ModelmillError(f"array y is {y.dtype}: classes are whole numbers, from 0 on")
-    wrong = np.flatnonzero((y < 0) | (y >= classes))
-    if len(wrong):
-        row = wrong[0]
-        raise ModelmillError(f"array y, row {row:,}: {y[row]} is no class from 0 to {classes - 1}")
+def _bounds(name: str, meta: Mapping[str, Any]) -> tuple[str, int, int] | None:
+    """What the numbers of an array stand for, and the first and last; None where it is free."""
+    if name == "y" and "class_names" in meta:
+        return "class", 0, meta["outputs"] - 1
+    if name == "rating" and "stars" in meta:
+        return "rating", 1, meta["stars"]
+    kinds = {"tokens": ("token", "vocabulary_size"), "user": ("user", "users")}
+    kinds["item"] = ("item", "items")
+    what, count = kinds.get(name, ("", ""))
+    return (what, 0, meta[count] - 1) if count in meta else None
+
+
+def _require_within(name: str, array: np.ndarray, what: str, first: int, last: int) -> None:
+    """Raises ModelmillError unless an array has whole numbers from `first` to `last` alone."""
+    if array.dtype.kind not in "iu":
+        raise ModelmillError(f"array {name} is {array.dtype}: each {what} is a whole number")
+    for start in range(0, len(array), ROWS):
+        part = array[start : start + ROWS]
+        wrong = np.flatnonzero((part < first) | (part > last))
+        if len(wrong):
+            raise ModelmillError(
+                f"array {name}, row {start + wrong[0]:,}: {part[wrong[0]]} is no {what} from "
+                f"{first} to {last}"
+            )
 
 
 def _shared(splits: Mapping[str, tuple[int, int]], x: np.ndarray) -> dict[str, int]:

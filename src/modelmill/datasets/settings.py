@@ -73,7 +73,7 @@ class Package(Section):
     """
 
     kind: Literal["wheel", "npm"]
-    package: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.@/-]*(==|@)[\w.]+$")]
+    package: Annotated[str, Field(pattern=r"^@?[A-Za-z0-9][\w./-]*(==|@)[\w.+-]+$")]
     bytes: PositiveInt
     sha256: Sha256
     members: dict[str, Member]

@@ -43,8 +43,9 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     x, truth = arrays["x"], arrays["y"].astype(np.int64)
     model = artifacts.restore(job.folder)
     logits = predict(model, x, job.data.meta["scale"])
+    predicted = logits.argmax(axis=1)
     names, loss = job.data.meta["class_names"], job.card.settings["fit"]["loss"]
-    counts = confusion(truth, logits.argmax(axis=1), len(names))
+    counts = confusion(truth, predicted, len(names))
     write_text(job.figures / "confusion.csv", table(counts, names))
     classes.confusion_matrix(
         counts,
@@ -54,12 +55,12 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
     )
     _draw_pretraining(job)
     if x.ndim == 3:
-        _draw_mistakes(job, x, truth, probabilities(logits, loss))
+        _draw_mistakes(job, x, truth, predicted, probabilities(logits, loss))
         _draw_insights(job, model, x)
     elif x.ndim == 2 and x.shape[1] > 1 and len(names) <= classes.DISTINCT:
         _draw_regions(job, model, job.data.scaled(x), truth)
     return {
-        "accuracy": float(np.mean(logits.argmax(axis=1) == truth)),
+        "accuracy": float(np.mean(predicted == truth)),
         "loss": float(losses(logits, truth, loss).mean()),
         "examples": len(logits),
     }
@@ -102,10 +103,12 @@ def most_telling(x: np.ndarray, truth: np.ndarray) -> list[int]:
     return sorted(np.argsort(telling)[-2:].tolist())
 
 
-def _draw_mistakes(job: Job, x: np.ndarray, truth: np.ndarray, shares: np.ndarray) -> None:
+def _draw_mistakes(
+    job: Job, x: np.ndarray, truth: np.ndarray, predicted: np.ndarray, shares: np.ndarray
+) -> None:
     from modelmill.figures import images
 
-    names, predicted = job.data.meta["class_names"], shares.argmax(axis=1)
+    names = job.data.meta["class_names"]
     wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(shares[wrong, truth[wrong]], kind="stable")][:MISTAKES]
     captions = [

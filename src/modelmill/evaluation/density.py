@@ -99,7 +99,7 @@ def evaluate(job: Job, options: Eval) -> dict[str, float]:
         "free_energy_gap": free_energy - float(partition.free_energy(rbm, known[: len(v)]).mean()),
         "examples": len(x),
     }
-    if "y" in test:
+    if "y" in test and "class_names" in job.data.meta:
         learnt = predict(model, train["x"], 1.0), train["y"]
         metrics["features_accuracy"] = _accuracy(learnt, (hidden, test["y"]))
     _draw(job, estimates, hidden)

@@ -12,16 +12,20 @@ MARKERS = "osD^vP*X"
 COLOURS = [BLUE, ORANGE, GREEN, BLACK, "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
 
 DISTINCT = len(COLOURS)
+LEGIBLE = 25  # classes whose counts have room in a matrix
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str, path: Path) -> None:
-    """True classes down, predicted across; shade by share of the true class, counts written."""
+    """True classes down, predicted across; shade by share of the true class.
+
+    Counts are written where they can be read.
+    """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with drawing(path, 6.4, 5.6, grid=False) as figure:
         axes = figure.subplots()
         # A square root brings out the few mistakes beside the many right answers.
         image = axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)
-        for (row, column), count in np.ndenumerate(counts):
+        for (row, column), count in np.ndenumerate(counts) if len(names) <= LEGIBLE else ():
             colour = "white" if shares[row, column] > 0.4 else BLACK
             axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=8)
         axes.set(title=title, xlabel="predicted", ylabel="true")

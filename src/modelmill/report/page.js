@@ -64,7 +64,7 @@ function showPair() {
   names.forEach((name, index) => (head.cells[index + 1].textContent = name));
   pair.querySelector("tbody").replaceChildren(...rows);
   pair.querySelectorAll(".gallery").forEach((gallery, index) => {
-    const pictures = document.getElementById(names[index]).closest("article").querySelectorAll(".gallery > li");
+    const pictures = document.getElementById(`model-${names[index]}`).closest("article").querySelectorAll(".gallery > li");
     gallery.replaceChildren(...[...pictures].map((picture) => picture.cloneNode(true)));
   });
 }

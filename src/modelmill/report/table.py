@@ -3,7 +3,7 @@
 import math
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ COLUMNS = [
     "published",
 ]
 OTHERS = "of other settings"
+BAR = r"\|"  # within a cell
 REACHED, ON_PAR, SHORT, ONE_RUN = "reached", "on par", "short", "one run"
 
 Result = dict[str, Any]
@@ -114,9 +115,9 @@ def _measured(
         "share": _share(model, history),
         "seconds": seconds(card),
     }
-    if metric == "accuracy" and "examples" in measured:
-        accuracy = measured[metric]
-        result["standard_error"] = math.sqrt(accuracy * (1 - accuracy) / measured["examples"])
+    goal = model.reference.goal
+    if metric == "accuracy" and goal is not None and "examples" in measured:  # as if it were met
+        result["standard_error"] = math.sqrt(goal * (1 - goal) / measured["examples"])
     if known:
         same = known.are_of(params, name, card.data, result["value"])
         of_them = {"count": len(known.values), "mean": known.mean, "interval": known.interval}
@@ -148,7 +149,7 @@ def verdict(result: Result) -> str:
     """What a figure says of its goal, empty without one; of less than the schedule, how much ran.
 
     Over seeds it is the mean that reaches a goal, or is on par with one within its interval. One
-    run is judged where it differs from the goal by its own standard error at least.
+    run is judged where it differs from the goal by a standard error at least.
     """
     if _part(result) < 1:
         return f"{100 * _part(result):.3g} % of full"
@@ -214,20 +215,27 @@ def plain(results: Mapping[str, Result]) -> str:
     """The table for a terminal, without what is long in it; below it what is damaged."""
     import pandas as pd
 
-    frame = pd.DataFrame(rows(results)).drop(columns=["trained by", "time", "published"])
+    frame = pd.DataFrame(rows(results), columns=COLUMNS).drop(
+        columns=["trained by", "time", "published"]
+    )
     problems = [result["problem"] for result in results.values() if "problem" in result]
     return "\n".join([frame.to_string(index=False), *problems])
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The table of a published report, for docs/results.md."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS)]
-    lines += [list(row.values()) for row in rows(report["models"])]
+    cells = [row.values() for row in rows(report["models"])]
+    lines = [line(COLUMNS), line(["---"] * len(COLUMNS)), *map(line, cells)]
     title = (
         f"Profile `full` at commit {report['commit'][:10]}, each over its whole split. Times are "
         f"of training, on {report['machine']}. A mean has its 95 % interval and how many seeds:"
     )
-    return "\n".join([title, "", *("| " + " | ".join(line) + " |" for line in lines)])
+    return "\n".join([title, "", *lines])
+
+
+def line(cells: Iterable[str]) -> str:
+    """A line of a table in Markdown, whatever is in its cells."""
+    return f"| {' | '.join(' '.join(cell.replace('|', BAR).split()) for cell in cells)} |"
 
 
 def report(results: Mapping[str, Result], commit: str) -> dict[str, Any]:

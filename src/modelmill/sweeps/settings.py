@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.params import Params, parse
+from modelmill.params import NAME, Params, parse
 from modelmill.parts import part
 from modelmill.plain_yaml import read_yaml
 from modelmill.schema import (
@@ -158,19 +158,12 @@ class Sweep(Section):
     stopping: Annotated[Asha | Median, Field(discriminator="name")] | None = None
     resources: Resources = Resources()
     minutes: PositiveFloat | None = None
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Sweep":
         seen: list[str] = []
         for key, dimension in self.space.items():
-            if key != "seed" and not key.startswith(
-                (f"models.{self.model}.net.", f"models.{self.model}.fit.")
-            ):
-                raise ValueError(
-                    f"space.{key}: only seed, models.{self.model}.net and models.{self.model}.fit "
-                    "make a trial"
-                )
             for other, value in dimension.when.items():
                 if other not in seen:
                     raise ValueError(f"space.{key}.when: {other} is no key above this one")
@@ -232,6 +225,10 @@ def load(folder: Path, name: str) -> Sweep:
     """
     check_choice("sweep", name, [path.stem for path in folder.glob("*.yaml")])
     path = folder / f"{name}.yaml"
+    if not NAME.fullmatch(name):
+        raise ModelmillError(
+            f"{path}: a name is lower-case letters, digits and _, starting with a letter"
+        )
     return validate(Sweep, read_yaml(path), "", str(path))
 
 
@@ -247,6 +244,11 @@ def check(sweep: Sweep, base: Mapping[str, Any], origin: str) -> Params:
     """
     params = parse(base, "conf")
     entry = choose(params.models, sweep.model, f"{origin}: model")
+    for key in sweep.space:
+        parts = (f"models.{sweep.model}.net.", f"models.{sweep.model}.fit.")
+        if key != "seed" and not key.startswith(parts):
+            makes = f"only seed, {parts[0][:-1]} and {parts[1][:-1]} make a trial"
+            raise ModelmillError(f"{origin}: space.{key}: {makes}")
     task = part("tasks", entry.task, f"models.{sweep.model}.task")
     measured = [f"validation_{name}" for name in task.METRICS]
     check_choice(f"{origin}: metric", sweep.metric, measured)

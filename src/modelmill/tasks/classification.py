@@ -10,7 +10,7 @@ from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.reference import Better
 from modelmill.training import supervised
-from modelmill.training.supervised import answer, as_built, backpropagated, penalised, stateless
+from modelmill.training.supervised import answer, backpropagated, penalised, stateless
 from modelmill.training.task import Learnt, Score, Tensors
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ARRAYS = {"x": "values", "y": "classes"}
 INPUTS = ("x",)
 STATE = "pass"
 
-begin, initial = as_built, stateless
+initial = stateless
 
 
 class Fit(supervised.Fit):
@@ -50,6 +50,16 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
 
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
     return supervised.examples(data, split, fit, seed, ("x", "y"))
+
+
+def begin(model: "keras.Model", data: "Processed", fit: Fit) -> None:
+    """Raises ModelmillError unless the model has an output for each class."""
+    classes = len(data.meta["class_names"])
+    for outputs in model.outputs:
+        if outputs.shape[1:] != (classes,):
+            raise ModelmillError(
+                f"the model's outputs have shape {outputs.shape[1:]}, there are {classes} classes"
+            )
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:

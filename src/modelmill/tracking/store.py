@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,17 +93,17 @@ def connect() -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # MLflow's own 7 take four minutes: a stage would wait in vain each time no server answers.
+    # MLflow's own 7 of 120 s: a stage would wait for minutes each time no server answers.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     logging.getLogger("alembic").setLevel(logging.ERROR)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    lock = repository.root() / "mlflow.db.lock"
+    lock, path = repository.root() / "mlflow.db.lock", _database(tracking_uri())
     try:
-        with FileLock(lock, timeout=LOCK_SECONDS):
-            path = _database(tracking_uri())
+        with FileLock(lock, timeout=LOCK_SECONDS) if path else nullcontext():
             if path:
                 _require_usable(path)
             client = MlflowClient(tracking_uri())
@@ -127,10 +127,11 @@ def answering(doing: str) -> Iterator[None]:
         ModelmillError: it fails or refuses.
     """
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, RequestException) as error:
         raise ModelmillError(f"MLflow, {doing}: {in_one_line(error)}; try again later") from None
 
 

@@ -81,14 +81,14 @@ def alike(model: keras.Model, known: np.ndarray, asked: Sequence[int]) -> np.nda
     """How like each of some items each item is to a recommender, from -1 to 1 [asked, items].
 
     It is the cosine of the angle between what the two differ in from the mean of the well known,
-    and -inf for what is not well known. None where the model is of a kind that has no numbers for
-    an item.
+    and -inf for what is not well known. None where nothing is, or the model is of a kind that has
+    no numbers for an item.
 
     Args:
         known: the stars to predict from, 0 where there are none [users, items].
     """
     features, shown = _item_features(model, known), well_known(known)
-    if features is None:
+    if features is None or not shown.any():
         return None
     above = features - features[shown].mean(axis=0)
     length = np.linalg.norm(above, axis=1)

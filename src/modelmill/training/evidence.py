@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from modelmill.datasets.processed import Processed
+from modelmill.errors import ModelmillError
 from modelmill.training.batches import Change, Examples
 from modelmill.training.task import Tensors
 
@@ -43,6 +44,9 @@ class Rows:
 
     Rows in which nothing is known are left out. The first table is cut into batches of that size,
     and the second into as many batches, or fewer if it has fewer rows: then an epoch has these.
+
+    Raises:
+        ModelmillError: there are two, whose left-over rows would be the same ones each epoch.
     """
 
     signature = Examples.signature
@@ -50,6 +54,8 @@ class Rows:
     def __init__(
         self, tables: Mapping[str, np.ndarray], batch_size: int, seed: int, shuffle: bool
     ) -> None:
+        if len(tables) > 1 and not shuffle:
+            raise ModelmillError("fit.shuffle: rows of two kinds, side by side, are to be shuffled")
         self.parts: list[Examples] = []
         for name, table in tables.items():
             rows = table[table.any(axis=1)]

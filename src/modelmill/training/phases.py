@@ -52,7 +52,8 @@ def phases(
     whole = Phase(model, task, fit, learning)
     if not isinstance(fit, supervised.Fit) or fit.pretrain is None:
         return [whole]
-    hidden = [layer for layer in learning if isinstance(layer, keras.layers.Dense)]
+    below = [layer for layer in learning if layer.weights][:-1]
+    hidden = [layer for layer in below if isinstance(layer, keras.layers.Dense)]
     for layer in hidden:
         if layer.activation is not keras.activations.sigmoid or not layer.use_bias:
             raise _unsuitable(
@@ -61,7 +62,7 @@ def phases(
                 "machine has",
             )
     others = [layer for layer in learning if layer not in hidden]
-    if not hidden or not any(layer.weights for layer in others):
+    if not hidden:
         raise _unsuitable(name, "the model has no dense layers below another one for the outputs")
     first = fit.model_copy(
         update={

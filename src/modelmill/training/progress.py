@@ -110,7 +110,7 @@ def _metrics(metrics: Row, validated: Row) -> list[Part]:
 def _epoch(training: Observed, digits: int) -> str:
     count, (done, all_of_it) = len(training.phases), training.epochs
     phase = f" of phase {training.number + 1}/{count}" if count > 1 else ""
-    return f"{done:.{digits}f}/{all_of_it:.4g}{phase}"
+    return f"{done:.{digits}f}/{round(all_of_it, digits):g}{phase}"
 
 
 def _text(metrics: Row) -> str:

@@ -22,7 +22,8 @@ SMALLEST_MEASURED = 500  # examples at once, where nothing is learnt from them
 class Pretrain(Section):
     """How hidden layers learn before the whole, each as a Boltzmann machine.
 
-    Batches, shards, laps and shuffling are those of `fit`; nothing is clipped or averaged.
+    Batches, shards, laps and shuffling are those of `fit`; nothing is clipped or averaged. The
+    output layer learns as `fit` says, at a constant rate.
 
     Attributes:
         length: of each layer's learning.
@@ -184,7 +185,8 @@ def penalised(model: "keras.Model", score: Score) -> Score:
 
     if not model.losses:
         return score
-    added = tf.add_n(model.losses) * score.predictions
+    # A shard may be empty, and a mean over it no number.
+    added = tf.where(score.predictions > 0, tf.add_n(model.losses) * score.predictions, 0.0)
     return score._replace(sums=tf.concat([score.sums[:1] + added, score.sums[1:]], 0))
 
 
