@@ -38,7 +38,7 @@ def main() -> None:
         runtime.start(params.seed)
         metrics = evaluate(job, entry.eval)
         require_unchanged(params, lambda given: given.models[name].eval, f"{name} was evaluated")
-        write_json(data / "metrics" / f"{name}.json", metrics)
         metric, figure = entry.reference.metric, entry.reference.of(metrics, name)
+        write_json(data / "metrics" / f"{name}.json", metrics)
         print(f"{name}: {entry.eval.split} {metric.replace('_', ' ')} {number(figure)}")
         recorder.complete(name, params.profile, entry.about, entry.reference, params.log_models)

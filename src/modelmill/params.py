@@ -157,13 +157,13 @@ def parse(value: Any, origin: str = "params.yaml") -> Params:
 
 
 def _typed_dataset(name: str, entry: Dataset, origin: str) -> Dataset:
-    _check_name(f"{origin}: datasets.{name:.60}", name)
+    check_name(f"{origin}: datasets.{name:.60}", name)
     return entry.typed(name, origin)
 
 
 def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origin: str) -> Model:
     where = f"{origin}: models.{name:.60}"
-    _check_name(where, name)
+    check_name(where, name)
     check_choice(f"{where}.dataset", entry.dataset, datasets)
     check_choice(f"{where}.train_for", "full", entry.train_for)  # what goals are set for
     entry = entry.typed(name, origin)
@@ -205,7 +205,8 @@ def _check_columns(where: str, fit: Fit, names: list[str], splits: tuple[str, ..
         check_choice(f"{where}.keep_by", fit.keep_by, measured)
 
 
-def _check_name(where: str, name: str) -> None:
+def check_name(where: str, name: str) -> None:
+    """Raises ModelmillError unless a thing found `where` may be called so."""
     if not NAME.fullmatch(name):
         raise ModelmillError(
             f"{where}: a name is lower-case letters, digits and _, starting with a letter"

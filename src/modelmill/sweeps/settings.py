@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from modelmill.errors import ModelmillError
-from modelmill.params import NAME, Params, parse
+from modelmill.params import Params, check_name, parse
 from modelmill.parts import part
 from modelmill.plain_yaml import read_yaml
 from modelmill.schema import (
@@ -225,10 +225,7 @@ def load(folder: Path, name: str) -> Sweep:
     """
     check_choice("sweep", name, [path.stem for path in folder.glob("*.yaml")])
     path = folder / f"{name}.yaml"
-    if not NAME.fullmatch(name):
-        raise ModelmillError(
-            f"{path}: a name is lower-case letters, digits and _, starting with a letter"
-        )
+    check_name(str(path), name)
     return validate(Sweep, read_yaml(path), "", str(path))
 
 
