@@ -21,13 +21,13 @@ from modelmill import models, params
 from modelmill.datasets import processed
 from modelmill.errors import ModelmillError
 from modelmill.evaluation import Job
-from modelmill.files import undamaged, write_json
+from modelmill.files import undamaged, write_json, write_text
 from modelmill.parts import part
-from modelmill.report import charts, stages, table
+from modelmill.report import charts, content, seeds, stages, table
 from modelmill.report.page import write
 from modelmill.sweeps import state
 from modelmill.trained import artifacts
-from modelmill.trained.history import read_history
+from modelmill.trained.history import read_history, read_phases
 
 NAMES = ("line_sgd", "line_gd")
 MODEL, FIGURES = "data/models/line_sgd", "data/figures/line_sgd"
@@ -94,6 +94,7 @@ def _run(everything, name):
     write_json(Path("data/metrics", f"{name}.json"), metrics)
     Image.linear_gradient("L").resize((8, 8)).save(figures / "fit.png")
     (texts / "sample.txt").write_text("words", encoding="utf-8")
+    write_text(figures / content.CONFUSION, "actual,predicted,count\na,a,3\na,b,0\nb,a,1\nb,b,2\n")
 
 
 @pytest.fixture
@@ -103,9 +104,9 @@ def here(house, tmp_path, monkeypatch):
 
 
 def _lay(files, folder):
-    for name, content in files.items():
+    for name, whole in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
+        (folder / name).write_bytes(whole)
 
 
 def test_what_the_system_refuses_is_no_damage():
@@ -287,6 +288,48 @@ def _answer():
 
 
 # --- any damage ------------------------------------------------------------------------------
+
+NOTHING = params.load(ROOT / "params.yaml").model_copy(update={"models": {}})
+READERS = {
+    f"{MODEL}/{artifacts.WEIGHTS}": lambda _: artifacts.restore(Path(MODEL)),
+    CARD: lambda _: artifacts.read_card(Path(MODEL)),
+    HISTORY: lambda _: (read_history(Path(MODEL)), read_phases(Path(MODEL))),
+    f"{MODEL}/{artifacts.SNAPSHOTS}": lambda _: artifacts.read_snapshots(Path(MODEL)),
+    f"{TEXTS}/evaluation.json": lambda card: artifacts.read_evaluation(Path("data"), card),
+    f"data/metrics/{NAMES[0]}.json": lambda card: artifacts.read_evaluation(Path("data"), card),
+    f"{FIGURES}/{content.CONFUSION}": lambda _: content.classes(
+        Path(FIGURES, content.CONFUSION), "x"
+    ),
+    f"{FIGURES}/fit.png": lambda _: content.figures(Path(FIGURES), "x"),
+    f"{DATA}/meta.json": lambda _: processed.load(Path(DATA), verify=True),
+    f"{DATA}/x.npy": lambda _: processed.load(Path(DATA), verify=True),
+    f"{TEXT}/vocabulary.json": lambda _: processed.load(Path(TEXT)).vocabulary(),
+    "docs/results/full.json": lambda _: content.models(NOTHING, Path(), lambda card: None),
+    "docs/results/seeds.json": lambda _: seeds.read(Path()),
+    "dvc.yaml": lambda _: stages.levels(Path("dvc.yaml"), NOTHING),
+}
+
+
+@pytest.fixture(scope="module")
+def laid(house, tmp_path_factory):
+    """The repository, laid out once, and the card of its model."""
+    folder = tmp_path_factory.mktemp("laid")
+    _lay(house, folder)
+    return folder, artifacts.read_card(folder / MODEL)
+
+
+@pytest.mark.fault("a damaged or cut result, by its own reader", PROMISE)
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused(house, laid, name, data):
+    folder, card = laid
+    bad = data.draw(damaged(house[name]))
+    with chdir(folder):
+        Path(name).unlink()  # what is mapped of it stays as it was
+        Path(name).write_bytes(bad)
+        read(READERS[name], card)
+        Path(name).write_bytes(house[name])
+
 
 ASIDE = ("line_gd", "raw/", "requirements.lock")  # others', or read by none of these
 
