@@ -86,7 +86,7 @@ test: setup-dev ## the whole test suite; LONG=--long: also what takes minutes
 fuzz: setup-dev ## 10,000 damaged or random files on every reader, a line as each is done
 	pytest -n 2 -vv -m fuzz -o faulthandler_timeout=0 --hypothesis-profile=fuzz --durations=0
 
-reliability: setup-dev ## survive every fault, killed 20 times, 10,000 damaged files: docs/reliability.md
+reliability: setup-dev ## survive every fault, 200 kills, 10,000 damaged files of each kind: docs/reliability.md
 	pytest -n 2 --dist loadfile -m fault --long --hypothesis-profile=fuzz -vv \
 	  -o faulthandler_timeout=0 --reliability=docs/reliability.md
 

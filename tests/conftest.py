@@ -117,7 +117,7 @@ def seed(tmp_path_factory, worker_id):
 @pytest.fixture
 def tries(request):
     """How often to do what a test does again and again."""
-    count = 20 if request.config.getoption("--reliability") else 3
+    count = 34 if request.config.getoption("--reliability") else 3
     request.node.user_properties.append(("tries", count))
     return count
 

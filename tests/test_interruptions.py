@@ -1,6 +1,7 @@
 """Stages that are killed: nothing half-written is taken for whole, and the results are the same.
 
-With ``--long`` trainings and pipelines are killed as well, 20 times each by `make reliability`.
+With ``--long`` trainings, pipelines and stages are killed as well, 200 times in all by `make
+reliability`.
 """
 
 import random

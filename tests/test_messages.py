@@ -50,11 +50,6 @@ MISTAKES = {
 }
 
 
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return str(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """The answers to all mistakes, by one process, where files are in the way of the results."""
@@ -65,8 +60,10 @@ def answers(tmp_path_factory):
     (house / "data").mkdir()
     for folder in ("models", "figures"):
         (house / "data" / folder).touch()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        ports = {TAKEN: str(taken.getsockname()[1]), FREE: free()}
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as kept_free:
+        kept_free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept_free.bind(("127.0.0.1", 0))
+        ports = {TAKEN: str(taken.getsockname()[1]), FREE: str(kept_free.getsockname()[1])}
         typed = [[ports.get(word, word) for word in mistake.split()] for mistake in MISTAKES]
         return dict(zip(MISTAKES, ask(*([house, *words] for words in typed)), strict=True))
 
@@ -82,9 +79,8 @@ def test_a_mistake_is_answered_by_what_to_do(answers, mistake):
 
 
 def test_two_servers_begun_at_once_do_not_share_a_port():
-    port = int(free())
-    with web.listen(port), pytest.raises(ModelmillError, match="already in use"):
-        web.listen(port)
+    with web.listen(0) as first, pytest.raises(ModelmillError, match="already in use"):
+        web.listen(first.getsockname()[1])
 
 
 def test_make_names_what_is_missing_before_it_prepares_anything():

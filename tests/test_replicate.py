@@ -12,6 +12,7 @@ from modelmill.datasets.prepared import find, load
 from modelmill.errors import ModelmillError
 from modelmill.files import read_json, write_json
 from modelmill.plain_yaml import read_yaml
+from modelmill.runtime import available_cores
 from modelmill.sweeps import replicates, replication
 from modelmill.tracking import store
 
@@ -191,7 +192,8 @@ def test_what_cannot_be_replicated_is_named(prepared):
 @pytest.mark.usefixtures("in_process")
 def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     clone = seed.copied(tmp_path)
-    model, command = "mnist_softmax", ["modelmill", "replicate", "mnist_softmax", "--seeds", "3"]
+    model, seeds = "mnist_softmax", available_cores() + 1  # one waits until another is finished
+    command = ["modelmill", "replicate", model, "--seeds", str(seeds)]
     often = "SECONDS, SECONDS_AT_LAP = 0.0, 0.0"
     clone.edit(
         "src/modelmill/training/checkpoints.py", "SECONDS, SECONDS_AT_LAP = 30.0, 5.0", often
@@ -212,7 +214,7 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
     process.send_signal(signal.SIGINT)
     printed, _ = process.communicate()
     assert process.returncode == 130
-    said = f"interrupted: {len(kept())} of 3 replicates are kept; the same"
+    said = f"interrupted: {len(kept())} of {seeds} replicates are kept; the same"
     assert printed.splitlines()[-1].startswith(said)
     assert checkpoints()
 
@@ -224,7 +226,7 @@ def test_replicates_that_were_stopped_are_taken_up(seed, tmp_path):
 
     printed = clone.run(*command)
     assert before.items() <= kept().items()
-    assert f"{3 - len(before)}/{3 - len(before)}: {model}, seed" in printed
+    assert f"{seeds - len(before)}/{seeds - len(before)}: {model}, seed" in printed
     assert not checkpoints()
     clone.call("train", model)
     clone.call("evaluate", model)

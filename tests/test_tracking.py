@@ -342,9 +342,7 @@ def test_a_server_that_is_not_there_costs_one_line(house, monkeypatch, capfd):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
     train()
-    errors = warned_once(capfd)
-    assert "modelmill sync" in errors
-    assert "no answer" not in errors  # it is known before the stage's patience ends
+    assert "modelmill sync" in warned_once(capfd)
 
 
 def test_credentials_in_an_address_are_never_shown(house, monkeypatch, capfd):

@@ -232,6 +232,7 @@ def _figure(path: Path) -> Figure:
 
 def locked(root: Path) -> dict[str, str]:
     """The versions that requirements.lock pins of the packages that do the work."""
-    text = (root / LOCK).read_text(encoding="utf-8")
+    with undamaged(root / LOCK, f"git checkout {LOCK}"):
+        text = (root / LOCK).read_text(encoding="utf-8")
     pins: dict[str, Any] = dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE))
     return {name: pins[name] for name in PACKAGES if name in pins}
