@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="What has been trained is kept in data/replicates: a command that was stopped goes "
-        "on when it is given again. Means and intervals are written to docs/results.",
+        "on when it is given again. Means and intervals are written to docs/results, or, if those "
+        "there are of the profile full and these are not, to data/replicates.",
     )
     known.add_argument("models", nargs="+", metavar="model", help="a key of `models`")
     values = known.add_mutually_exclusive_group(required=True)

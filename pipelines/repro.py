@@ -43,7 +43,12 @@ def number(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(description=__doc__)
-    known.add_argument("targets", nargs="*", metavar="STAGE", help="and what it depends on: or all")
+    known.add_argument(
+        "targets",
+        nargs="*",
+        metavar="STAGE",
+        help="to bring up to date, with all that it depends on; all stages by default",
+    )
     known.add_argument(
         "--jobs",
         type=number,

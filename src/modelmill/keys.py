@@ -223,6 +223,11 @@ def _plain(value: Any) -> str:
         return str(value)
     if isinstance(value, dict) and all(parts := [_plain(each) for each in value.values()]):
         return f"{{{', '.join(map(': '.join, zip(value, parts, strict=True)))}}}"
-    if isinstance(value, list) and all(parts := [_plain(each) for each in value]):
+    if isinstance(value, list) and all(parts := [_listed(each) for each in value]):
         return f"[{', '.join(parts)}]"
     return "" if isinstance(value, dict | list) else json.dumps(value)
+
+
+def _listed(value: Any) -> str:
+    """A value among others."""
+    return json.dumps(value) if isinstance(value, str) and "," in value else _plain(value)

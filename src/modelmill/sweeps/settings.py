@@ -119,7 +119,7 @@ class Resources(Section):
 
     Attributes:
         cpus: cores.
-        gpus: or a share of one.
+        gpus: graphics processors; 0.5 is half of one.
         memory_gb: of main memory, which limits how many run at once; null limits nothing.
     """
 
