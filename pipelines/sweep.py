@@ -109,9 +109,9 @@ def _require_own(sweep: settings.Sweep, path: Path) -> None:
             raise ModelmillError(f"{key} is no key of {path}: --promote writes an experiment")
     for override in made_by(read_yaml(PARAMS)):
         hidden = override.lstrip("+~").partition("=")[0]
-        if any(f"{key}.".startswith(f"{hidden}.") for key in sweep.space):
+        if hidden == "experiment" or any(f"{key}.".startswith(f"{hidden}.") for key in sweep.space):
             raise ModelmillError(
-                f"{PARAMS} was composed with {override}, which would hide what --write writes: run "
+                f"{PARAMS} was composed with {override}, which may hide what --write writes: run "
                 "`modelmill compose` without it"
             )
     if changed := repository.uncommitted(str(path)):

@@ -87,7 +87,7 @@ def _run(everything, name):
     spec = entry.spec(name, prepared.meta)
     net = models.build(name, entry.arch, entry.net, spec)
     card = artifacts.card(everything.training(name), spec, prepared.digest, net)
-    rows = [{"step": n, "epoch": n / 10, "loss": 1 / n} for n in (10, 20)]
+    rows = [{"step": n, "epoch": n / 10, "examples": n * 10, "loss": 1 / n} for n in (10, 20)]
     artifacts.save(model, net, card, rows, np.zeros((2, card.parameters), np.float32))
     metrics = {entry.reference.metric: 0.01, "examples": 100}
     artifacts.save_evaluation(texts, card, entry.eval.model_dump(), metrics)
@@ -153,7 +153,7 @@ DAMAGES = [
     (HISTORY, lambda content: b"step,epoch,loss\n"),
     (HISTORY, lambda content: content.replace(b"epoch", b"epic")),
     (HISTORY, lambda content: content.replace(b"0.05", b"nan")),
-    (HISTORY, lambda content: content + b"30,3,0.1,7\n"),
+    (HISTORY, lambda content: content + b"30,3,300,0.1,7\n"),
     _with(CARD, [], "settings"),
     _without(CARD, "settings", "arch"),
     _without(CARD, "settings", "fit", "batch_size"),
@@ -190,6 +190,13 @@ def test_a_damaged_result_costs_its_own_row(here, everything, house, name, damag
     assert "damaged: " in parts["line_sgd"].partition("</article>")[0]
     assert "damaged: " not in parts["line_gd"].partition("</article>")[0]
     assert all(parts.values())
+
+
+def test_a_history_without_what_is_drawn_costs_the_page_its_own_model(here, everything, house):
+    Path(HISTORY).write_bytes(house[HISTORY].replace(b"examples", b"example"))
+    write(Path("page.html"), everything, Path())
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page.count("it has no column examples") == 1
 
 
 @pytest.mark.parametrize(("name", "damage"), DATA_DAMAGES)

@@ -63,11 +63,12 @@ def test_the_document_is_what_the_code_says():
         ("models.mnist_mlp.fit.stop", "patience\n      integer ≥ 1, by default 1: laps"),
         ("models.mnist_mlp.fit.stop.patience", "patience\n      integer ≥ 1"),
         ("models.mnist_mlp.fit.optimizer", "fit.optimizer, name: adam: Kingma and Ba"),
-        ("models.mnist_mlp.net.hidden_units.0", "hidden_units.0 = 625\n      list of integer"),
+        ("models.mnist_mlp.net.hidden_units.0", "hidden_units.0 = 625\n      integer ≥ 1: of"),
         ("models.mnist_cnn.net.blocks.0", "filters = 32\n      integer ≥ 1: pictures"),
         ("models.mnist_mlp", "train_for = {full: 100 epochs, quick: 5 epochs, smoke: 20 steps}"),
         ("models.movielens_mf.net.decay", "decay = 0.1\n      number ≥ 0, by default 0.0: times"),
         ("models", "models.mnist_mlp\nmodels.mnist_deep_mlp"),
+        ("datasets.iris.files.iris.csv", "bytes = 2734"),
         ("datasets.line_origin.files", "bytes\n      integer ≥ 1: its size"),
     ],
 )

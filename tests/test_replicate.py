@@ -74,6 +74,13 @@ def test_a_seed_is_made_as_the_pipeline_makes_its_own_and_none_twice(house, caps
     assert written(house, "seeds.json") == found
     assert house.digests("data/models", "data/processed", "data/metrics") == before
 
+    seeds = house.path / "docs/results/seeds.json"
+    kept = seeds.read_bytes()
+    write_json(seeds, {"models": []})
+    with pytest.raises(ModelmillError, match=r"run `git checkout docs/results/seeds\.json`"):
+        house.call("replicate", MODEL, "--seeds", "2")
+    seeds.write_bytes(kept)
+
     runs = [run for run in house.runs() if "replicates" in run["tags"]]
     nested = [run for run in runs if "mlflow.parentRunId" in run["tags"]]
     assert (len(runs), len(nested)) == (3, 2)

@@ -197,6 +197,7 @@ def test_models_of_a_data_set_share_a_chart(everything, root):
     ]
     assert groups["line_origin"].charts == groups["ptb"].charts == []  # of one model, and of none
     curves, cost = groups["mnist"].charts
+    assert curves["summary"].startswith("mnist: validation curves of ")
     rows = curves["spec"]["datasets"]["laps"]
     assert {row["model"] for row in rows} == {model.name for model in groups["mnist"].models}
     assert rows[0] == {
@@ -213,7 +214,9 @@ def test_models_without_validation_data_share_a_chart_of_their_loss():
     laps = {"step": [1, 2], "epoch": [1, 2], "examples": [5, 10], "loss": [2.0, 1.0]}
     histories = {name: pd.DataFrame(laps) for name in ("one", "other")}
     results = {name: {"metric": "slope_error", "value": 0.1} for name in histories}
-    rows = compare._curves("line", results, histories)["spec"]["datasets"]["laps"]
+    chart = compare._curves("line", results, histories)
+    assert chart["summary"] == "line: curves of 2 models"
+    rows = chart["spec"]["datasets"]["laps"]
     assert [row["loss"] for row in rows] == [2.0, 1.0, 2.0, 1.0]
 
 

@@ -92,6 +92,19 @@ def test_a_model_is_logged_again_for_other_defaults_or_if_its_files_are_gone(hou
     assert current() not in (first, second)
 
 
+@pytest.mark.parametrize("name", [artifacts.CARD, processed.META])
+def test_a_damaged_copy_is_answered_by_what_makes_it_anew(house, name):
+    runs.record(store.connect(), house, "m", "quick", "A toy", REFERENCE, True, True)
+    (copy,) = (house / "mlartifacts").rglob(f"data/*/{name}")
+    copy.write_text("{", encoding="utf-8")
+    with pytest.raises(ModelmillError) as refused:
+        serving._load_pyfunc(str(copy.parent))
+    assert str(refused.value).startswith(f"{copy} is damaged: ")
+    assert str(refused.value).endswith(
+        "delete what MLflow has of this model and run `modelmill sync`"
+    )
+
+
 def test_another_model_than_the_one_on_disk_is_not_served(house, monkeypatch):
     from pipelines import serve
 

@@ -315,6 +315,14 @@ def test_an_experiment_says_what_it_is_until_a_person_does(house):
     assert tags[experiments.STATE] == "new"  # which nobody edits: one's own views have other names
 
 
+def test_the_table_of_runs_has_the_metrics_that_they_have():
+    params = load(ROOT / "params.yaml")
+    states = {name: Experiment.of(params, name).state for name in ("iris", "mnist")}
+    assert "best_validation_accuracy" in states["mnist"]
+    assert "best_validation" not in states["iris"]  # which has no such split
+    assert "best_accuracy" in states["iris"]
+
+
 def test_a_run_has_the_short_commit_to_filter_by(house):
     train()
     (run,) = found(store.connect())

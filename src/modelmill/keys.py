@@ -80,28 +80,36 @@ def explain(params: Params, path: str, origin: str = "keys") -> str:
     """
     value: Any = params
     holder: type[Section] = Params
-    blocks, seen, field, label, given = [holder], "", "", "", True
-    for name in path.split(".") if path else ():
-        where, seen = f"{origin}: {seen or 'params.yaml'}", f"{seen}.{name}".lstrip(".")
+    blocks, seen, field, label, given, depth = [holder], "", "", "", True, 0
+    names = path.split(".") if path else []
+    while names:
+        name, where = names.pop(0), f"{origin}: {seen or 'params.yaml'}"
         if isinstance(value, dict | list):
-            entries = value if isinstance(value, dict) else dict(enumerate(value))
-            value = choose({str(key): entry for key, entry in entries.items()}, name, where)
-            label += f".{name}"
+            found = value.items() if isinstance(value, dict) else enumerate(value)
+            entries = {str(key): entry for key, entry in found}
+            while names and any(key.startswith(f"{name}.") for key in entries):
+                name += f".{names.pop(0)}"  # a file's, say
+            value = choose(entries, name, where)
+            label, depth = f"{label}.{name}", depth + 1
         elif blocks:
             holders = [type(value)] if isinstance(value, Section) else blocks
             fields = {key: one for one in holders for key in one.model_fields}
             holder, field, given = choose(fields, name, where), name, hasattr(value, name)
-            label = name
+            label, depth = name, 0
             value, blocks = getattr(value, name, None), inner(holder.model_fields[name].annotation)
         else:
             raise ModelmillError(f"{where} is a value: there is nothing below it")
+        seen = f"{seen}.{name}".lstrip(".")
         if isinstance(value, Section) and type(value) not in blocks:
             blocks = [type(value)]  # what the architecture, the task or the reader makes of it
     if isinstance(value, dict) and value and blocks:
         return "\n".join(f"{path}.{name}" for name in value)
     if not blocks:
-        found = [key._replace(name=label) for key in keys(holder) if key.name == field]
-        return "\n".join(_shown(key, *[value] * given) for key in found)
+        (key,) = (key for key in keys(holder) if key.name == field)
+        if depth:
+            kind = re.sub(rf"^((list of|names, each with) ){{{depth}}}", "", key.kind)
+            key = key._replace(kind=kind, default=None)
+        return _shown(key._replace(name=label), *[value] * given)
     blocks.sort(key=lambda block: block is not type(value))
     return "\n\n".join(_block(path, block, value) for block in blocks)
 

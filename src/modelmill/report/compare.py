@@ -64,10 +64,14 @@ def main_metric(results: Mapping[str, Result]) -> str:
 def _curves(
     dataset: str, results: Mapping[str, Result], histories: Mapping[str, "pd.DataFrame"]
 ) -> Chart:
-    """A metric of the validation data over epochs, examples or seconds: readers choose which."""
+    """A metric over epochs, examples or seconds: readers choose which.
+
+    It is that of the validation data, where there are any.
+    """
     import altair as alt
 
     main = main_metric(results)
+    validated = any("validation_loss" in history for history in histories.values())
     judged = {name: history for name, history in histories.items() if column(history, main)}
     metrics = dict.fromkeys([main if judged else "loss"])
     for history in histories.values():
@@ -103,7 +107,7 @@ def _curves(
     spec = lines.properties(width="container", height=HEIGHT).to_dict()
     return {
         "metric": "curves",
-        "summary": f"{dataset}: validation curves of {len(histories)} models",
+        "summary": f"{dataset}: {'validation ' * validated}curves of {len(histories)} models",
         "spec": spec | {"datasets": {"laps": rows}},
     }
 

@@ -160,7 +160,7 @@ def _shown(model: Shown, data: Path, bands: charts.Bands) -> Shown:
         return replace(model, problem=model.result.get("problem", ""))
     folder, remedy = data / "figures" / model.name, f"dvc repro evaluate@{model.name}"
     try:
-        history = read_history(data / "models" / model.name)
+        history = read_history(data / "models" / model.name, "examples")
         return replace(
             model,
             charts=charts.curves(history, model.result["metric"], bands),

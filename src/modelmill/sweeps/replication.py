@@ -74,10 +74,13 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
         except KeyboardInterrupt:
             for task in tasks:
                 ray.cancel(task)
-            ray.wait([*tasks], num_returns=len(tasks))  # until their checkpoints are saved
-            for task, each in tasks.items():
+            stopped.clear()
+            running = [*tasks]
+            while running and not stopped.is_set():  # until checkpoints are saved, or Ctrl-C again
+                ended, running = ray.wait([*tasks], num_returns=len(tasks), timeout=LOOK_SECONDS)
+            for task in ended:
                 with suppress(ModelmillError):  # of those that were broken off
-                    _keep(each, task)
+                    _keep(tasks[task], task)
             raise
     if problems:
         raise ModelmillError("; ".join(problems))

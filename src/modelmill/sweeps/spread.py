@@ -17,6 +17,7 @@ from modelmill.errors import in_one_line
 from modelmill.files import read_json, undamaged, write_json
 from modelmill.reference import number
 from modelmill.report import charts, seeds, table
+from modelmill.schema import Open, validate
 from modelmill.sweeps.replicates import FOLDER, Record, Replicate
 from modelmill.trained import artifacts
 
@@ -31,6 +32,10 @@ Made = Sequence[tuple[Replicate, Record]]  # all of one model
 REPLICATES, RECORD = "replicates", "record"
 
 
+class _Known(Open):
+    models: dict[str, dict[str, Any]]
+
+
 def publish(made: Made) -> Path:
     """Writes what the replicates of a model say together, and records them in MLflow.
 
@@ -40,10 +45,10 @@ def publish(made: Made) -> Path:
     """
     first, _ = made[0]
     path = seeds.PATH.with_name(f"{first.kind}s.json")
-    known: Mapping[str, Any] = {}
+    known: dict[str, dict[str, Any]] = {}
     if path.exists():
         with undamaged(path, f"git checkout {path}"):
-            known = read_json(path)["models"]
+            known = validate(_Known, read_json(path), "", str(path)).models
     published = known.get(first.name, {}).get("profile")
     if published == "full" and first.params.profile != "full":
         path, known = FOLDER / first.name / path.name, {}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from modelmill import runtime
-from modelmill.datasets.processed import Processed
+from modelmill.datasets.processed import Facts, Processed
 from modelmill.errors import ModelmillError
 from modelmill.params import parse
 from modelmill.sweeps.settings import Sweep, Values, with_values
@@ -26,7 +26,9 @@ def visible(data: Processed) -> Processed:
     ends = np.cumsum([0, *(len(next(iter(split.values()))) for split in splits)]).tolist()
     bounds = dict(zip(SPLITS, pairwise(ends), strict=True))
     arrays = {key: np.concatenate([split[key] for split in splits]) for key in data.arrays}
-    return Processed(Path(), {**data.meta, "splits": bounds}, arrays)
+    meta = Facts({**data.meta, "splits": bounds})
+    meta.folder = data.folder
+    return Processed(Path(), meta, arrays)
 
 
 def worst(sweep: Sweep) -> float:

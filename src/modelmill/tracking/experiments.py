@@ -37,11 +37,13 @@ class Experiment:
         """The columns are what its models are held against, the most frequent first."""
         models = [model for model in params.models.values() if model.dataset == dataset]
         held = Counter((model.task, model.reference.metric) for model in models).most_common()
+        reader = part("datasets", params.datasets[dataset].reader, "reader")
+        best = "best_validation" if "validation" in reader.SPLITS else "best"
         names = []
         for (task, metric), _ in held:
             names.append(f"test_{metric}")
             if metric in part("tasks", task, "task").METRICS:  # known while it learns
-                names.append(f"best_validation_{metric}")
+                names.append(f"{best}_{metric}")
         widths = {f"metrics.`{name}`": 32 + 8 * len(name) for name in names}  # pixels
         columns = ["duration", *widths, "attributes.`Models`"]
         (task, metric), _ = held[0]

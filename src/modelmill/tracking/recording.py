@@ -218,10 +218,11 @@ class Recording:
 def _client() -> "MlflowClient":
     """The client of all recordings; going through an import's objects is not worth its time."""
     gc.disable()
-    client = store.connect()
-    gc.freeze()
-    gc.enable()
-    return client
+    try:
+        return store.connect()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _monitor(run_id: str) -> "SystemMetricsMonitor | None":

@@ -54,7 +54,7 @@ def _require_sealed(folder: Path) -> None:
     Models that were logged before there were seals have none.
     """
     seal = folder / SEAL
-    with undamaged(folder / processed.META, "make sync"):
+    with undamaged(folder / processed.META, "modelmill sync"):
         if seal.exists() and seal.read_text(encoding="ascii") != _sealed(folder):
             raise ValueError(f"it, or what is beside it, is not what {SEAL} was written of")
 
@@ -152,7 +152,7 @@ class ServedRecommender:
 
     def __init__(self, folder: Path) -> None:
         _require_sealed(folder)
-        with undamaged(folder / recommender.KNOWLEDGE, "make sync"):
+        with undamaged(folder / recommender.KNOWLEDGE, "modelmill sync"):
             knowledge, self.catalogue = recommender.unpack(folder)
         self.model = recommender.Recommender(folder, knowledge)
 
@@ -225,7 +225,16 @@ def _load_pyfunc(path: str) -> Served | ServedRecommender | ServedWriter:
         from modelmill import runtime
 
         runtime.start(seed=0)
-    folder = Path(path)
+    try:
+        return _loaded(Path(path))
+    except ModelmillError as error:  # its remedy would make data/models anew
+        said = str(error).rpartition(": run `")[0] or error
+        raise ModelmillError(
+            f"{said}: delete what MLflow has of this model and run `modelmill sync`"
+        ) from None
+
+
+def _loaded(folder: Path) -> Served | ServedRecommender | ServedWriter:
     task = artifacts.read_card(folder).settings["task"]
     if task == TEXT:
         return ServedWriter(folder)
