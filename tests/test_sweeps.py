@@ -439,6 +439,9 @@ def test_trials_that_fail_are_reported_and_the_best_is_reproduced(clone, tmp_pat
     history = read_history(clone.path / "data/models/mnist_mlp")
     assert f"{best.validation_loss:.9g}" == f"{history.validation_loss.iloc[-1]:.9g}"
 
+    said = clone.sweep("failing", "--write", code=2)
+    assert "+experiment=failing_best, which may hide" in said
+    clone.compose("profile=smoke")
     clone.forget("failing")  # as if MLflow's server had been down all the time
     printed = clone.sweep("failing", "--write")
     again = [run for run in clone.runs() if run["tags"].get("sweep") == "failing"]

@@ -259,15 +259,6 @@ def test_the_note_says_what_a_run_is_held_against_and_how_to_have_it_again(house
     assert f"/runs/{run.info.run_id}/artifacts/figures" in note
 
 
-def test_of_a_training_under_settings_that_are_gone_no_commands_are_said(house):
-    write_files(house)
-    client = store.connect()
-    runs.record(client, house, "toy", None, "A toy", REFERENCE, False, True)
-    (run,) = found(client)
-    assert "profile" not in run.data.tags
-    assert "dvc repro" not in run.data.tags[runs.NOTE]
-
-
 def test_a_deleted_experiment_is_named_with_what_brings_it_back(house):
     client = store.connect()
     number = store.experiment(client, "points")

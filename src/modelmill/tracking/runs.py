@@ -55,7 +55,7 @@ def begin(
     client: "MlflowClient",
     card: Card,
     meta: Mapping[str, Any] | None,
-    profile: str | None,
+    profile: str,
     about: str,
     origin: Mapping[str, str],
     recording: str,
@@ -64,7 +64,7 @@ def begin(
 
     Args:
         meta: of the data set, None if it is not at hand.
-        profile: under which it was trained, None if that is not known any more.
+        profile: under which it was trained.
         recording: what identifies this attempt, unless there is one that was broken off.
 
     Returns:
@@ -94,12 +94,12 @@ def points(client: "MlflowClient", run: "Run") -> Points:
 
 
 def _create(
-    client: "MlflowClient", card: Card, profile: str | None, about: str, origin: Mapping[str, str]
+    client: "MlflowClient", card: Card, profile: str, about: str, origin: Mapping[str, str]
 ) -> str:
     name, dataset = card.settings["model"], card.settings["dataset"]
     tags = {
         **{key: card.settings[key] for key in ("model", "dataset", "task", "arch")},
-        **({"profile": profile} if profile else {}),
+        "profile": profile,
         "fingerprint": card.fingerprint,
         **origin,
     }
@@ -207,7 +207,7 @@ def record(
     client: "MlflowClient",
     root: Path,
     name: str,
-    profile: str | None,
+    profile: str,
     about: str,
     reference: Reference,
     log_model: bool,
