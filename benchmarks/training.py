@@ -24,7 +24,8 @@ from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
-from modelmill.datasets.processed import read_meta
+from modelmill.datasets import prepared
+from modelmill.datasets.settings import Dataset
 from modelmill.errors import ModelmillError
 from modelmill.files import write_json, write_text
 from modelmill.params import Model
@@ -145,13 +146,16 @@ def flops(arch: str, net: Mapping[str, Any], outputs: int) -> float:
     return total
 
 
-def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
+def workload(name: str, composed: Mapping[str, Any]) -> dict[str, Any]:
     """What the contenders are told: the model as in params.yaml, its data and their shapes.
 
+    Args:
+        composed: the content of params.yaml for the profile full.
+
     Raises:
-        ModelmillError: the data set is not prepared.
+        ModelmillError: the data set is not prepared, or not as in that profile.
     """
-    row, model = ROWS[name], models[ROWS[name].model]
+    row, model = ROWS[name], composed["models"][ROWS[name].model]
     fit = model["fit"] | {
         "batch_size": row.batch_size,
         "length": "1000000 steps",
@@ -159,15 +163,19 @@ def workload(name: str, models: Mapping[str, Any]) -> dict[str, Any]:
         **row.fit,
     }
     typed = Model.model_validate(model | {"fit": fit}).typed(row.model, "conf")
-    model = typed.model_dump(mode="json")
-    data = Path("data/processed", model["dataset"])
-    meta = read_meta(data)
+    given = Dataset.model_validate(composed["datasets"][typed.dataset])
+    data = prepared.find(typed.dataset, given.typed(typed.dataset, "conf"), Path())
+    if not data:
+        raise ModelmillError(
+            f"data/processed/{typed.dataset} is not what the profile full is trained on: run "
+            f"`modelmill compose profile=full` and `dvc repro preprocess@{typed.dataset}`"
+        )
     return {
         "name": name,
-        "model": model,
-        "data": str(data),
-        "rows": meta["splits"]["train"],
-        "outputs": _outputs(meta),
+        "model": typed.model_dump(mode="json"),
+        "data": str(data.folder),
+        "rows": data.meta["splits"]["train"],
+        "outputs": _outputs(data.meta),
         "unit": row.unit,
     }
 
@@ -186,7 +194,7 @@ class Contender:
         self.process, self.errors = process, errors
 
     def measure(self, steps: int | None = None) -> tuple[int, float]:
-        """Steps and seconds of training for about `steps`, or up to the end of the first step."""
+        """Steps and seconds of training for about `steps`, or of what goes before any."""
         assert self.process.stdin
         assert self.process.stdout
         if steps:
@@ -229,14 +237,14 @@ def measured(
     work = dict.fromkeys(pythons, fit["batch_size"] * fit.get("num_steps", 1))
     work["gemm"] = GEMM_FLOPS / 1e9
     rates: dict[str, list[float]] = {who: [] for who in work}
-    first, steps = {}, {}
+    steps = {}
     with ExitStack() as stack:
         contenders = {}
         for who in work:
-            bar.set_postfix_str(f"{name}: {who}, first step")
+            bar.set_postfix_str(f"{name}: {who} prepares")
             python = pythons.get(who, sys.executable)
             contenders[who] = stack.enter_context(started(python, who, told))
-            first[who] = contenders[who].measure()[1]
+            contenders[who].measure()
             lap = ROWS[name].steps if who in pythons else GEMM_STEPS
             _, lap_seconds = contenders[who].measure(lap)
             steps[who] = lap * math.ceil(length.seconds / lap_seconds)
@@ -255,7 +263,6 @@ def measured(
         "gflops": medians["modelmill"] * each / 1e9,
         "gemm_gflops": gemm,
         "ranges": {who: [min(found), max(found)] for who, found in rates.items()},
-        "first_step_seconds": {who: first[who] for who in rates},
     }
 
 
@@ -337,8 +344,8 @@ def main() -> None:
     for who in TITLES.keys() - pythons.keys():
         print(f"{TITLES[who]} is left out: it is not installed", file=sys.stderr)
     length = Length(2, 0.5) if arguments.quick else Length(5, 5.0)
-    models = yaml_data(compose(["profile=full"]))["models"]
-    told = {name: workload(name, models) for name in arguments.only}
+    composed = yaml_data(compose(["profile=full"]))
+    told = {name: workload(name, composed) for name in arguments.only}
     chosen = {
         name: {who: pythons[who] for who in ROWS[name].contenders if who in pythons}
         for name in told

@@ -11,6 +11,8 @@ from conftest import ROOT
 
 from benchmarks import training, whole_run
 from modelmill.datasets.processed import describe
+from modelmill.errors import ModelmillError
+from modelmill.files import write_json
 from modelmill.plain_yaml import yaml_data
 from modelmill.report import table
 from pipelines.compose import compose
@@ -137,14 +139,26 @@ def test_scikit_learn_goes_through_whole_epochs_and_says_how_many_steps_they_had
     import run_sklearn
 
     prepare(tmp_path / "data/processed/mnist_binary", (4, 4), 2)
-    models = yaml_data(compose(["profile=full"], ROOT / "conf"))["models"]
+    composed = yaml_data(compose(["profile=full"], ROOT / "conf"))
     monkeypatch.chdir(tmp_path)
-    told = training.workload("rbm", models)
+    told = training.workload("rbm", composed)
     assert told["model"]["fit"]["chains"] == "data"
     told["model"]["net"]["hidden_units"] = 5
     train = run_sklearn.prepare(told)
     assert train(3) == 3
     assert train(90) == 2 * 89
+
+
+def test_data_of_another_profile_are_not_measured(tmp_path, monkeypatch):
+    prepare(tmp_path / "data/processed/mnist", (4, 4), 256)
+    composed = yaml_data(compose(["profile=full"], ROOT / "conf"))
+    given = composed["datasets"]["mnist"]
+    keys = {"datasets.mnist.options": given["options"] | {"validation": 7}}
+    stage = {"params": {"params.yaml": keys}}
+    write_json(tmp_path / "dvc.lock", {"stages": {"preprocess@mnist": stage}})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelmillError, match="run `modelmill compose profile=full` and `dvc repro"):
+        training.workload("softmax", composed)
 
 
 @pytest.mark.long

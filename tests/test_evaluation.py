@@ -34,6 +34,19 @@ def drawn(monkeypatch):
     return figures
 
 
+def test_a_graphics_processor_adds_up_the_same_losses(tensorflow, monkeypatch):
+    """There the kernel that is used elsewhere is none that TensorFlow calls deterministic."""
+    from modelmill.tasks.classification import score
+
+    draw = np.random.default_rng(0)
+    logits, y = draw.normal(size=(50, 10)).astype(np.float32), draw.integers(0, 10, 50)
+    here = score(tensorflow.constant(logits), tensorflow.constant(y), "cross_entropy")
+    monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: ["GPU"])
+    monkeypatch.delattr(tensorflow.raw_ops, "SparseSoftmaxCrossEntropyWithLogits")
+    there = score(tensorflow.constant(logits), tensorflow.constant(y), "cross_entropy")
+    np.testing.assert_allclose(here.sums, there.sums, rtol=1e-6)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "half_squared_error"])
 @pytest.mark.usefixtures("tensorflow")
 def test_the_measured_loss_is_the_trained_one(loss):

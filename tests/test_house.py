@@ -97,7 +97,7 @@ def reached(path, folders):
     return found
 
 
-OPEN = {PACKAGE / "datasets" / name for name in ("processed.py", "settings.py")}  # the data
+SETTINGS = PACKAGE / "datasets/settings.py"  # refuses; what it lets through is in params.yaml
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,17 @@ def test_dvc_knows_what_the_parts_of_a_model_import(everything, stage, parts, fo
             for dep in STAGES[stage]["do"]["deps"]
         ]
         for part in parts:
-            for file in reached(PACKAGE / part.format(model), folders) - OPEN:
+            for file in reached(PACKAGE / part.format(model), folders) - {SETTINGS}:
                 known = any(file.is_relative_to(dep) for dep in deps)
                 assert known, f"{stage}@{name} depends on {file} and dvc.yaml does not say so"
+
+
+def test_dvc_knows_what_the_page_is_written_by():
+    folders = {"datasets", "reference.py", "tracking", "trained"}
+    for part in {*(PACKAGE / "report").glob("*.py")} - {PACKAGE / "report/moment.py"}:
+        for file in reached(part, folders) - {SETTINGS}:
+            known = any(file.is_relative_to(ROOT / dep) for dep in STAGES["report"]["deps"])
+            assert known, f"report depends on {file} and dvc.yaml does not say so"
 
 
 def test_imports_point_one_way():

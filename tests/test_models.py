@@ -205,6 +205,22 @@ def test_a_convolution_has_a_map_for_each_filter(small_convnet):
     np.testing.assert_allclose(maps[0][3:6, 1:4], np.maximum(kernel[::-1, ::-1], 0), rtol=1e-6)
 
 
+def test_a_single_convolution_has_maps_too(small_convnet):
+    from modelmill.trained import insights
+
+    blocks = [{"filters": 3, "kernel": 3, "pool": 2}]
+    net = {"blocks": blocks, "hidden_units": 4, "bias": False, "initializer": NORMAL}
+    model, image = build(convnet, net, Spec.examples((8, 6), 10)), np.ones((8, 6), np.float32)
+    ((_, maps),) = insights.feature_maps(model, image)
+    assert maps.shape == (3, 8, 6)
+
+
+def test_biases_that_there_are_not_start_from_nothing():
+    net = {"bias": False, "initializer": NORMAL, "bias_initializer": NORMAL}
+    with pytest.raises(ValueError, match="bias_initializer is for `bias: true`"):
+        linear.Net.model_validate(net)
+
+
 def test_after_the_last_row_a_reader_has_decided_as_the_model_does():
     from modelmill.trained import insights
 

@@ -50,6 +50,12 @@ def test_the_committed_params_are_valid(valid):
         ("models.mnist_softmax.fit.batch_size", "5", "fit.batch_size: Input should be a valid int"),
         ("models.mnist_softmax.fit.batch_size", 0, "fit.batch_size: Input should be greater than"),
         ("models.mnist_softmax.fit.learning_rate", float("nan"), "fit.learning_rate: "),
+        ("models.mnist_softmax.fit.keep_by", "validation_acuracy", "fit.keep_by: it chooses where"),
+        (
+            "models.mnist_rbm.fit.stop",
+            {"metric": "free_energy_gap"},
+            "fit.stop.metric: there is no 'free_energy_gap'; did you mean 'validation_free_energy",
+        ),
         (
             "models.mnist_softmax.fit.optimizer.name",
             "adm",

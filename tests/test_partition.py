@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from modelmill.evaluation.measures.partition import Rbm, exact_log_z, free_energy
+from modelmill.evaluation.measures.partition import Rbm, free_energy
 from modelmill.layers.rbm import log_odds
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -35,6 +35,13 @@ def exact_samples(rbm, count, seed=1):
     return (rng.random(chosen.shape) < 1 / (1 + np.exp(-chosen))).astype(np.float32)
 
 
+def exact_log_z(rbm):
+    """log Z, adding up over all states of the hidden units, which must be few."""
+    weights, b, c = (part.astype(np.float64) for part in rbm)
+    h = states(len(c)).astype(np.float64)
+    return np.logaddexp.reduce(h @ c + np.logaddexp(0, b + h @ weights.T).sum(axis=1))
+
+
 @pytest.mark.parametrize(("visible", "hidden"), [(4, 3), (3, 6)])
 def test_the_exact_log_z_is_the_sum_over_both_layers(visible, hidden):
     rbm = random_rbm(visible, hidden, 1.5)
@@ -47,11 +54,6 @@ def test_probabilities_add_up_to_one():
     rbm = random_rbm(6, 14)
     log_p = -free_energy(rbm, states(6)) - exact_log_z(rbm)
     assert np.exp(log_p).sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_more_hidden_units_than_can_be_enumerated_are_refused():
-    with pytest.raises(ValueError, match="21 hidden units have too many states"):
-        exact_log_z(random_rbm(2, 21))
 
 
 def test_the_base_model_has_the_pixels_frequencies():

@@ -150,6 +150,17 @@ def test_outputs_that_are_not_one_for_each_class_are_refused():
         Training("m", entry, Spec.examples((6,), 4), make_data(), seed=1).run()
 
 
+def test_a_phase_that_diverges_names_its_own_rate_and_the_step_of_the_whole():
+    early = make_training(
+        pretrain=PRETRAIN | {"optimizer": {"name": "adam"}, "learning_rate": 3e38}
+    )
+    with pytest.raises(ModelmillError, match=r"step \d: try a smaller fit.pretrain.learning_rate$"):
+        early.run()
+    late = make_training(learning_rate=3e38)  # after both machines have done 10 steps
+    with pytest.raises(ModelmillError, match=r"step 2\d: try a smaller fit.learning_rate, or fit"):
+        late.run()
+
+
 def test_layers_learn_from_all_examples_where_the_whole_has_few_labels():
     training = make_training(examples=16)
     training.run()

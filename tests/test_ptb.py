@@ -43,6 +43,11 @@ def test_the_vocabulary_falls_in_frequency_then_goes_by_the_alphabet(corpus):
     assert train.dtype == np.uint8
 
 
+def test_what_windows_editors_put_before_a_text_is_no_word(corpus):
+    folder = corpus(*(b"\xef\xbb\xbf" + text for text in (b"a b\n", b"b\n", b"a\n")))
+    assert [*ptb_raw_data(folder)[3]] == ["<eos>", "a", "b"]
+
+
 def test_only_the_training_text_makes_the_vocabulary(corpus):
     _, validation, test, ids = ptb_raw_data(corpus(validation="new a\n", test="newer newer\n"))
     assert "new" not in ids

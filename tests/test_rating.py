@@ -1,6 +1,7 @@
 """Ratings by matrix factorization: a step, what is measured, and what is drawn, by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -212,3 +213,12 @@ def test_biases_are_of_the_training_ratings_alone(tmp_path, monkeypatch):
     for found, truth in ((before, stars), (after, 6 - stars)):
         error = fitted.predict(user, item) - truth
         assert found["rmse_of_biases"] == pytest.approx(np.sqrt(np.square(error).mean()))
+
+
+def test_a_damaged_catalogue_is_named_with_the_stage_that_writes_it(tmp_path):
+    folder = tmp_path / "movielens"
+    folder.mkdir()
+    (folder / ratings.CATALOGUE).write_text("{", encoding="utf-8")
+    job = SimpleNamespace(data=SimpleNamespace(folder=folder))
+    with pytest.raises(ModelmillError, match="run `dvc repro preprocess@movielens`"):
+        neighbours.draw(job, None, None)

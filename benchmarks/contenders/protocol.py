@@ -23,7 +23,7 @@ def told() -> dict[str, Any]:
 def serve(prepare: Callable[[dict[str, Any]], Train]) -> None:
     """Trains as many steps as each line of standard input says, and prints steps and seconds.
 
-    The first line printed is of the first step, preparation included.
+    The first line printed says that it is prepared, and has trained already.
 
     Args:
         prepare: builds the model of a workload and returns what trains it for some steps, and

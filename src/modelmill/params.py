@@ -194,15 +194,21 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
     return entry
 
 
+MEASURED_ALONE = {"free_energy_gap"}  # what has no value on the data that are learnt from
+
+
 def _check_columns(where: str, fit: Fit, names: list[str], splits: tuple[str, ...]) -> None:
     """The columns of the history that `fit` names are there."""
     measured = [f"validation_{name}" for name in names] if "validation" in splits else []
     if fit.stop:
-        check_choice(f"{where}.stop.metric", fit.stop.metric, names + measured)
+        learnt = [name for name in names if name not in MEASURED_ALONE]
+        check_choice(f"{where}.stop.metric", fit.stop.metric, learnt + measured)
     if fit.keep == "best":
         if not measured:
             raise ModelmillError(f"{where}.keep: the data set has no validation split to choose by")
         check_choice(f"{where}.keep_by", fit.keep_by, measured)
+    elif fit.keep_by != Fit.model_fields["keep_by"].default:
+        raise ModelmillError(f"{where}.keep_by: it chooses where there is `keep: best`")
 
 
 def check_name(where: str, name: str) -> None:

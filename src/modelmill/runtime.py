@@ -77,7 +77,8 @@ def start(
         import keras
         import tensorflow as tf
 
-        tf.config.list_physical_devices()
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # others may be at work on it
     tf.get_logger().setLevel("ERROR")  # it warns of many models in one process
     # Whatever ~/.keras/keras.json says.
     keras.config.set_image_data_format("channels_last")
@@ -91,12 +92,19 @@ def start(
 
 def numerics() -> dict[str, str]:
     """What the bytes of a training depend on beside its settings, data and code."""
+    import tensorflow as tf
+
     info = Path("/proc/cpuinfo")
     known = info.read_text(encoding="utf-8") if info.is_file() else platform.machine()
     words = set(known.split())
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
     return {
         "tensorflow": version("tensorflow"),
         "instructions": " ".join(name for name in INSTRUCTIONS if name in words),
+        **({"gpus": ", ".join(gpus)} if gpus else {}),
         **{key: os.environ[key] for key in sorted(os.environ) if key.startswith(VARIABLES)},
     }
 

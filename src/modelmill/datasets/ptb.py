@@ -70,7 +70,7 @@ def _pieces(path: Path) -> Iterator[str]:
     """The text in pieces that end between words, never empty, with its line ends marked."""
     begun = ""
     try:
-        with reading(path), path.open(encoding="utf-8") as file:
+        with reading(path), path.open(encoding="utf-8-sig") as file:
             while block := file.read(BLOCK):
                 text = (begun + block).replace("\n", f" {END} ")
                 # What the block ends within may go on in the next.

@@ -15,12 +15,23 @@ from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
 from modelmill.files import replacing_folder, write_text
 from modelmill.parts import part
+from modelmill.schema import Section
 from modelmill.trained.history import read_history
 
 if TYPE_CHECKING:
     from modelmill.trained.artifacts import Card
 
 LAPS = (1, 2, 5, 10, 20, 50)  # and the last: those that are shown of a training
+
+
+class Eval(Section):
+    """What is measured.
+
+    Attributes:
+        split: the one to measure on: train, validation or test.
+    """
+
+    split: str
 
 
 @dataclass(frozen=True)

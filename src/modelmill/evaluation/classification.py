@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Eval, Job
 from modelmill.files import write_text
 from modelmill.reference import Better
-from modelmill.schema import Section
 from modelmill.tasks.classification import log_probabilities, probabilities
 from modelmill.trained.history import read_phases
 
@@ -21,16 +20,6 @@ FILTERS = 72  # of a layer that has more, those with the largest weights
 READ = 3  # digits shown row by row
 PLACES = 300  # on each axis of decision regions
 MARGIN = 0.1  # of what the examples span, around them
-
-
-class Eval(Section):
-    """What is measured.
-
-    Attributes:
-        split: the one to measure on: train, validation or test.
-    """
-
-    split: str
 
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:

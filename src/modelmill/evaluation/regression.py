@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Eval, Job
 from modelmill.reference import Better
-from modelmill.schema import Section
 from modelmill.trained.history import read_history
 
 METRICS: dict[str, Better] = {
@@ -12,16 +11,6 @@ METRICS: dict[str, Better] = {
     "intercept_error": "lower",
     "line_error": "lower",
 }
-
-
-class Eval(Section):
-    """What is measured.
-
-    Attributes:
-        split: the one to measure on: train, validation or test.
-    """
-
-    split: str
 
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelmill.schema import PositiveFloat, Section
 
@@ -103,6 +103,12 @@ class Layers(Section):
     bias: bool
     initializer: Initializer
     bias_initializer: Initializer = ZERO
+
+    @model_validator(mode="after")
+    def _biases_are_there(self) -> "Layers":
+        if not self.bias and self.bias_initializer != ZERO:
+            raise ValueError("bias_initializer is for `bias: true`")
+        return self
 
     def initial(self) -> dict[str, Any]:
         """Arguments of one Keras layer: the same initializer again would draw the same again."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelmill.models import Input, Spec, call
@@ -73,7 +72,7 @@ def initial(model: "keras.Model", fit: Fit) -> Tensors:
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
-    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+    return backpropagated(measure, model, batch, state, fit)
 
 
 def measure(

@@ -44,8 +44,7 @@ class Fit(supervised.Rows):
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """A user's items, ones and zeros."""
-    for name in ARRAYS:
-        supervised.require_shape(meta, name, (), "where each is one number:")
+    supervised.require_numbers(meta, ARRAYS)
     return Spec.examples((meta["items"],), meta["items"])
 
 

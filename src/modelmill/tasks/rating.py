@@ -1,7 +1,6 @@
 """Rating: squared error of the stars that a user gives to an item."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelmill.models import Input, Spec, call
@@ -33,8 +32,7 @@ begin, initial = as_built, stateless
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """One user and one item an example, for one value: the rating."""
-    for name in ARRAYS:
-        supervised.require_shape(meta, name, (), "where each is one number:")
+    supervised.require_numbers(meta, ARRAYS)
     return Spec({"user": Input((), meta["users"]), "item": Input((), meta["items"])}, 1)
 
 
@@ -43,7 +41,7 @@ def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
-    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+    return backpropagated(measure, model, batch, state, fit)
 
 
 def measure(

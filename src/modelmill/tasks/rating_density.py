@@ -57,8 +57,7 @@ class Fit(supervised.Rows):
 
 def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     """A user, an item, and the stars that are known of them, for one value: the rating."""
-    for name in ARRAYS:
-        supervised.require_shape(meta, name, (), "where each is one number:")
+    supervised.require_numbers(meta, ARRAYS)
     users, items, states = meta["users"], meta["items"], meta["stars"] + 1
     known = {"item": Input((users,), states), "user": Input((items,), states)}
     rows = {f"{row}_stars": known[row] for row in fit.rows}

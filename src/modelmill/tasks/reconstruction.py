@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modelmill.errors import ModelmillError
 from modelmill.models import Spec
 from modelmill.reference import Better
 from modelmill.schema import Probability
 from modelmill.training import supervised
 from modelmill.training.supervised import (
     answer,
+    as_built,
     backpropagated,
     penalised,
     squared_error,
@@ -31,7 +31,7 @@ ARRAYS = {"x": "values"}
 INPUTS = ("x",)
 STATE = "pass"
 
-initial = stateless
+begin, initial = as_built, stateless
 
 
 class Fit(supervised.Fit):
@@ -50,13 +50,6 @@ def spec(meta: Mapping[str, Any], fit: Fit) -> Spec:
     return Spec.examples(shape, math.prod(shape))
 
 
-def begin(model: "keras.Model", data: "Processed", fit: Fit) -> None:
-    """Refuses a model whose outputs are not of its inputs' shape."""
-    given, made = model.input_shape[1:], model.output_shape[1:]
-    if given != made:
-        raise ModelmillError(f"reconstruction: the model makes {made} of {given}, not the same")
-
-
 def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
     return supervised.examples(data, split, fit, seed, ("x",), partial(corrupted, fit.corruption))
 
@@ -73,7 +66,7 @@ def corrupted(share: float, batch: Tensors, seed: "tf.Tensor") -> Tensors:
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
-    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+    return backpropagated(measure, model, batch, state, fit)
 
 
 def measure(

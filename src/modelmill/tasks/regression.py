@@ -1,7 +1,6 @@
 """Regression: squared error."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from modelmill.models import Spec
@@ -43,7 +42,7 @@ def batches(data: "Processed", split: str, fit: Fit, seed: int) -> "Examples":
 
 
 def learn(model: "keras.Model", batch: Tensors, state: Tensors, fit: Fit) -> Learnt:
-    return backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+    return backpropagated(measure, model, batch, state, fit)
 
 
 def measure(

@@ -56,7 +56,7 @@ def feature_maps(model: keras.Model, image: np.ndarray) -> list[tuple[str, np.nd
     outputs = keras.Model(model.inputs[0], [layer.output for layer in layers])(image[None])
     return [
         (f"convolution {number}: {maps.shape[-1]} filters", maps[0].numpy().transpose(2, 0, 1))
-        for number, maps in enumerate(outputs, start=1)
+        for number, maps in enumerate(keras.tree.flatten(outputs), start=1)  # of one it is no list
     ]
 
 

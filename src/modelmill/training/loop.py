@@ -24,7 +24,7 @@ from modelmill.training.pace import Pace
 from modelmill.training.patience import Patience
 from modelmill.training.schedules import learning_rates
 from modelmill.training.settings import Fit
-from modelmill.training.task import Batches, Score, Task, Tensors
+from modelmill.training.task import Batches, Gradient, Score, Task, Tensors
 
 REMEDY = "try a smaller fit.learning_rate, or fit.clip_norm"
 
@@ -34,6 +34,8 @@ class Trainer:
 
     Args:
         train, validation: batches to learn from and to measure on.
+        before: steps that other phases have done, and `remedy`: both for what is said of a
+            training that diverges.
 
     Attributes:
         step: steps done.
@@ -48,9 +50,12 @@ class Trainer:
         fit: Fit,
         train: Batches,
         validation: Batches | None = None,
+        before: int = 0,
+        remedy: str = REMEDY,
     ) -> None:
         self.model, self.task, self.fit = model, task, fit
         self.train, self.validation = train, validation
+        self.before, self.remedy = before, remedy
         self.steps = fit.length.steps(train.steps)
         self.variables = [variable.value for variable in model.trainable_variables]
         self.update, slots = optimizers.build(fit.optimizer, self.variables)
@@ -99,8 +104,8 @@ class Trainer:
             if self.validation:
                 for name, value in self.validate().items():
                     row[f"validation_{name}"] = value
-            if not all(map(math.isfinite, row.values())):
-                raise ModelmillError(f"at step {self.step:,}, {row} is not finite: {REMEDY}")
+            if wrong := [name for name, value in row.items() if not math.isfinite(value)]:
+                raise self._diverged(f"{', '.join(wrong)} became infinite or nan", self.step)
             self.patience.watch(row)
             self.lap, self.scores = self.step, []
             yield row
@@ -192,9 +197,7 @@ class Trainer:
             scores = scores.write(index, score)
         return scores.stack(), state
 
-    def _learn(
-        self, batch: Tensors, state: Tensors
-    ) -> tuple[tf.Tensor, list[optimizers.Gradient], Tensors]:
+    def _learn(self, batch: Tensors, state: Tensors) -> tuple[tf.Tensor, list[Gradient], Tensors]:
         """Score, gradients and new state of a batch, added up over its shards."""
         learnt = [
             self.task.learn(self.model, *part, self.fit) for part in self._shards(batch, state)
@@ -260,14 +263,17 @@ class Trainer:
     def _check_finite(self, scores: np.ndarray) -> None:
         wrong = np.flatnonzero(~np.isfinite(scores).all(axis=1))
         if len(wrong):
-            step = self.step + wrong[0] + 1
-            raise ModelmillError(
-                f"the loss became {scores[wrong[0], 1]} at step {step:,}: {REMEDY}"
+            loss = next(iter(self.task.METRICS)).replace("_", " ")
+            raise self._diverged(
+                f"the {loss} became {scores[wrong[0], 1]}", self.step + wrong[0] + 1
             )
 
     def _check_weights(self) -> None:
         if not all(np.isfinite(variable.numpy()).all() for variable in self.variables):
-            raise ModelmillError(f"weights are no longer finite at step {self.step:,}: {REMEDY}")
+            raise self._diverged("weights became infinite or nan", self.step)
+
+    def _diverged(self, what: str, step: int) -> ModelmillError:
+        return ModelmillError(f"{what} at step {self.before + step:,}: {self.remedy}")
 
 
 def _compiled(function: Callable[..., Any], *signature: Any) -> Any:

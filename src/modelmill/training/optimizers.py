@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from modelmill.training.settings import Adam, Optimizer, RmsProp, Sgd
+from modelmill.training.task import Gradient
 
-Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 Update = Callable[[list[Gradient], tf.Tensor, tf.Tensor], None]
 
 

@@ -15,6 +15,7 @@ import keras
 
 from modelmill.errors import ModelmillError
 from modelmill.training import contrastive, settings, supervised
+from modelmill.training.loop import REMEDY
 from modelmill.training.settings import ConstantRate
 from modelmill.training.task import Task
 
@@ -25,6 +26,7 @@ class Phase(NamedTuple):
     Attributes:
         learning: the layers of the model that do; the others are held.
         end: what becomes of what was learnt.
+        remedy: what to try if it diverges.
     """
 
     model: keras.Model
@@ -32,6 +34,7 @@ class Phase(NamedTuple):
     fit: settings.Fit
     learning: list[keras.layers.Layer]
     end: Callable[[], None] = lambda: None
+    remedy: str = REMEDY
 
     def hold(self) -> None:
         """Lets only those layers learn."""
@@ -87,7 +90,8 @@ def _boltzmann(
     keys = pretrain.model_dump(exclude={"output_alone"})
     shared = fit.model_dump(include={"batch_size", "shards", "shuffle", "validate_every"})
     own = supervised.Fit(**keys, **shared)
-    return Phase(machine, contrastive, own, [rbm], partial(_hand_over, rbm, layer))
+    end, remedy = partial(_hand_over, rbm, layer), "try a smaller fit.pretrain.learning_rate"
+    return Phase(machine, contrastive, own, [rbm], end, remedy)
 
 
 def _hand_over(rbm: keras.layers.Layer, layer: keras.layers.Dense) -> None:

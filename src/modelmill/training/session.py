@@ -72,7 +72,10 @@ class Training:
         train, validation = self._batches(phase, "train"), None
         if "validation" in self.data.meta["splits"]:
             validation = self._batches(phase, "validation")
-        self.trainer = Trainer(phase.model, phase.task, phase.fit, train, validation)
+        before = sum(self._lengths()[:number])
+        self.trainer = Trainer(
+            phase.model, phase.task, phase.fit, train, validation, before, phase.remedy
+        )
 
     def _batches(self, phase: Phase, split: str) -> Batches:
         try:

@@ -196,8 +196,9 @@ class Fit(Section):
             the epoch at the latest. Null is an epoch, or a tenth of the length if that is less.
         keep: the weights of the last lap, or of the one that was best by `keep_by`.
         keep_by: a column of the history, measured on validation data.
-        snapshots: whether the weights are kept after each lap, for pictures of how they grew;
-            ``outputs`` keeps only what they make of ten validation examples.
+        snapshots: whether the weights are kept after each lap, for pictures of how a line and a
+            writer grew; ``outputs``, for those of an autoencoder, keeps only what they make of ten
+            validation examples. Of other models nothing is drawn from them.
         shards: parts of a batch that are computed side by side, by a core each where there are so
             many; 1 is for models so small that one core is fastest.
         optimizer: what makes steps of gradients.

@@ -1,6 +1,6 @@
 """What tasks share that hold the outputs of a model against targets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelmill.errors import ModelmillError
@@ -121,15 +121,17 @@ def stateless(model: "keras.Model", fit: Any) -> Tensors:
 
 
 def backpropagated(
+    measure: Callable[..., tuple[Score, Tensors]],
     model: "keras.Model",
-    score: Callable[[bool], tuple[Score, Tensors]],
-    scale: float,
+    batch: Tensors,
+    state: Tensors,
+    fit: Any,
 ) -> Learnt:
-    """What the gradients of a score's loss times `scale` teach.
+    """What the gradients of a batch's loss teach.
 
     Args:
-        score: of a batch; told that it is for training.
-        scale: what makes the number to be differentiated of the sum of losses.
+        measure: the task's, which is told that it is for training.
+        fit: its `scale` makes the number to be differentiated of the sum of losses.
 
     Raises:
         ModelmillError: a trainable variable has no part in the score.
@@ -138,8 +140,8 @@ def backpropagated(
 
     variables = [variable.value for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
-        found, state = score(True)
-        loss = found.sums[0] * scale
+        found, state = measure(model, batch, state, fit, training=True)
+        loss = found.sums[0] * fit.scale
     gradients = tape.gradient(loss, variables)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         if gradient is None:
@@ -195,3 +197,9 @@ def require_shape(meta: Mapping[str, Any], name: str, shape: tuple[int, ...], wh
     found = tuple(meta["arrays"][name]["shape"][1:])
     if found != shape:
         raise ModelmillError(f"array {name}: examples of shape {found}, {why} {shape}")
+
+
+def require_numbers(meta: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raises ModelmillError unless an example of each of these arrays is a number."""
+    for name in names:
+        require_shape(meta, name, (), "where each is one number:")

@@ -7,6 +7,7 @@ import numpy as np
 from modelmill.datasets import ratings, titles
 from modelmill.evaluation import Job
 from modelmill.evaluation.measures.baselines import popularity
+from modelmill.files import undamaged
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +23,10 @@ def draw(job: Job, model: "keras.Model", known: np.ndarray) -> None:
     from modelmill.figures.ratings import neighbours
     from modelmill.trained.inference import alike
 
-    films, rows = ratings.catalogue(job.data.folder).items, []
+    folder = job.data.folder
+    with undamaged(folder / ratings.CATALOGUE, f"dvc repro preprocess@{folder.name}"):
+        films = ratings.catalogue(folder).items
+    rows = []
     counts = popularity(known.nonzero()[1], len(films))
     popular = np.argsort(-counts, kind="stable")[:SHOWN]
     found = alike(model, known, popular.tolist())

@@ -17,7 +17,6 @@ import tensorflow as tf
 CHAINS = 100
 # How many inverse temperatures from each of these on to the next; the last is 1.
 TEMPERATURES = {0.0: 500, 0.5: 4000, 0.9: 10_000}
-MOST_ENUMERATED = 20  # hidden units
 GROUPS = 2  # of chains that run side by side
 
 
@@ -57,21 +56,6 @@ def base_log_z(rbm: Rbm, base: np.ndarray) -> float:
     """log Z of the RBM with biases `base`, no weights, and as many hidden units as `rbm`."""
     visible = np.logaddexp(0, base.astype(np.float64)).sum()
     return float(visible + len(rbm.hidden_bias) * np.log(2))
-
-
-def exact_log_z(rbm: Rbm) -> float:
-    """log Z, adding up over all states of at most 20 hidden units."""
-    hidden = len(rbm.hidden_bias)
-    if hidden > MOST_ENUMERATED:
-        raise ValueError(f"{hidden} hidden units have too many states")
-    weights, b, c = (part.astype(np.float64) for part in rbm)
-    total = -np.inf
-    for start in range(0, 2**hidden, 1 << 12):
-        states = np.arange(start, min(start + (1 << 12), 2**hidden))
-        h = (states[:, None] >> np.arange(hidden)) & 1
-        terms = h @ c + np.logaddexp(0, b + h @ weights.T).sum(axis=1)
-        total = np.logaddexp(total, np.logaddexp.reduce(terms))
-    return float(total)
 
 
 def temperatures(spacing: Mapping[float, int] = TEMPERATURES) -> np.ndarray:

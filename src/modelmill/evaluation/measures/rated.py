@@ -2,25 +2,14 @@
 
 import numpy as np
 
-from modelmill.evaluation import Job
+from modelmill.evaluation import Eval, Job
 from modelmill.evaluation.measures import neighbours
 from modelmill.evaluation.measures.baselines import fit_biases
 from modelmill.evaluation.measures.ranking import rating_errors
 from modelmill.reference import Better
-from modelmill.schema import Section
 
 METRICS: dict[str, Better] = {"mae": "lower"}
 GROUPS = 10  # of equally many ratings, in figures
-
-
-class Eval(Section):
-    """What is measured.
-
-    Attributes:
-        split: the one to measure on: train, validation or test.
-    """
-
-    split: str
 
 
 def evaluate(job: Job, options: Eval) -> dict[str, float]:

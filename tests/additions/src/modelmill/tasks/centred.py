@@ -1,7 +1,5 @@
 """Classification of examples without their running mean, which is a state of the training."""
 
-from functools import partial
-
 from modelmill.models import call
 from modelmill.tasks.classification import (
     ARRAYS,
@@ -29,7 +27,7 @@ def initial(model, fit):
 
 
 def learn(model, batch, state, fit):
-    return supervised.backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+    return supervised.backpropagated(measure, model, batch, state, fit)
 
 
 def measure(model, batch, state, fit, training=False):

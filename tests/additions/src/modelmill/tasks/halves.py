@@ -1,7 +1,5 @@
 """Classification of a picture whose upper and lower half are two inputs."""
 
-from functools import partial
-
 from modelmill.models import Input, Spec, call
 from modelmill.tasks.classification import (
     ARRAYS,
@@ -38,7 +36,7 @@ def halved(batch, seed):
 
 
 def learn(model, batch, state, fit):
-    return supervised.backpropagated(model, partial(measure, model, batch, state, fit), fit.scale)
+    return supervised.backpropagated(measure, model, batch, state, fit)
 
 
 def measure(model, batch, state, fit, training=False):
