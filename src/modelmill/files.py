@@ -38,6 +38,22 @@ def reading(path: Path) -> Iterator[None]:
         raise ModelmillError(f"{path} cannot be read: {error.strerror}") from None
 
 
+class Damaged(ModelmillError):
+    """A file that the pipeline wrote is missing or is not what was written.
+
+    Args:
+        what: which file, and what is wrong with it.
+        remedy: the command that makes it anew.
+    """
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy = what, remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}: run `{self.remedy}`"
+
+
 @contextmanager
 def undamaged(path: Path, remedy: str) -> Iterator[None]:
     """Turns whatever is wrong with a file that the pipeline wrote into one line.
@@ -46,20 +62,20 @@ def undamaged(path: Path, remedy: str) -> Iterator[None]:
         remedy: the command that makes it anew.
 
     Raises:
-        ModelmillError: the file is missing, or what reads it raised anything at all; where that is
-            for the system's reasons, nothing is to be made anew.
+        Damaged: the file is missing, or what reads it raised anything at all.
+        ModelmillError: that was for the system's reasons, and nothing is to be made anew.
     """
     try:
         yield
     except MemoryError:
         raise
     except FileNotFoundError:
-        raise ModelmillError(f"{path} is missing: run `{remedy}`") from None
+        raise Damaged(f"{path} is missing", remedy) from None
     except Exception as error:  # of damaged bytes, libraries raise almost anything
         if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
             raise ModelmillError(f"{path}: {error.strerror}") from None
         said = " ".join(str(error).split()).removeprefix(f"{path}: ")
-        raise ModelmillError(f"{path} is damaged: {said:.300}: run `{remedy}`") from None
+        raise Damaged(f"{path} is damaged: {said:.300}", remedy) from None
 
 
 def read_json(path: Path) -> Any:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -188,20 +189,17 @@ def _typed_model(name: str, entry: Model, datasets: Mapping[str, Dataset], origi
             f"{where}.arch: task '{entry.task}' trains {wanted or 'no Boltzmann machine'}, "
             f"'{entry.arch}' is {found or 'none'}"
         )
-    _check_columns(f"{where}.fit", entry.fit, [*task.METRICS], reader.SPLITS)
+    _check_columns(f"{where}.fit", entry.fit, task, reader.SPLITS)
     check_choice(f"{where}.eval.split", entry.eval.split, reader.SPLITS)
     check_choice(f"{where}.reference.metric", entry.reference.metric, metrics(entry.task))
     return entry
 
 
-MEASURED_ALONE = {"free_energy_gap"}  # what has no value on the data that are learnt from
-
-
-def _check_columns(where: str, fit: Fit, names: list[str], splits: tuple[str, ...]) -> None:
-    """The columns of the history that `fit` names are there."""
-    measured = [f"validation_{name}" for name in names] if "validation" in splits else []
+def _check_columns(where: str, fit: Fit, task: ModuleType, splits: tuple[str, ...]) -> None:
+    """The columns of the history that `fit` names are there, and say something."""
+    measured = [f"validation_{name}" for name in task.METRICS] if "validation" in splits else []
     if fit.stop:
-        learnt = [name for name in names if name not in MEASURED_ALONE]
+        learnt = [name for name in task.METRICS if name not in getattr(task, "UNLEARNT", ())]
         check_choice(f"{where}.stop.metric", fit.stop.metric, learnt + measured)
     if fit.keep == "best":
         if not measured:

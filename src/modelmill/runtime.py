@@ -33,7 +33,7 @@ def _hidden(names: tuple[str, ...]) -> Iterator[None]:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Keeps the garbage collector from going through an import's objects: a quarter of its time."""
     gc.disable()
     try:
@@ -73,7 +73,7 @@ def start(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if SAFE_XLA not in (flags := os.environ.get("XLA_FLAGS", "")):
         os.environ["XLA_FLAGS"] = f"{SAFE_XLA} {flags}".strip()
-    with _quiet(), _uncollected(), _hidden(UNUSED_BY_KERAS):
+    with _quiet(), uncollected(), _hidden(UNUSED_BY_KERAS):
         import keras
         import tensorflow as tf
 

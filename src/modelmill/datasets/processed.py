@@ -73,7 +73,9 @@ class Vocabulary(Open):
 class Facts(dict[str, Any]):
     """The values of meta.json; only `scale` may be asked for and not be there."""
 
-    folder: Path
+    def __init__(self, values: Mapping[str, Any], folder: Path) -> None:
+        super().__init__(values)
+        self.folder = folder
 
     def __missing__(self, key: str) -> Any:
         if key == "scale":  # integers have one, `Meta` sees to that
@@ -253,10 +255,9 @@ def read_meta(folder: Path) -> Facts:
         ModelmillError: it is missing or damaged.
     """
     with undamaged(folder / META, _remedy(folder)):
-        facts = Facts(read_json(folder / META))
-        validate(Meta, dict(facts), "", str(folder / META))
-        facts.folder = folder
-        return facts
+        facts = read_json(folder / META)
+        validate(Meta, facts, "", str(folder / META))
+        return Facts(facts, folder)
 
 
 def open_array(path: Path) -> np.ndarray:

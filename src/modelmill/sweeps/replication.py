@@ -77,8 +77,8 @@ def make_all(base: Mapping[str, Any], missing: Sequence[Replicate]) -> None:
             stopped.clear()
             running = [*tasks]
             while running and not stopped.is_set():  # until checkpoints are saved, or Ctrl-C again
-                ended, running = ray.wait([*tasks], num_returns=len(tasks), timeout=LOOK_SECONDS)
-            for task in ended:
+                _, running = ray.wait([*tasks], num_returns=len(tasks), timeout=LOOK_SECONDS)
+            for task in tasks.keys() - running:
                 with suppress(ModelmillError):  # of those that were broken off
                     _keep(tasks[task], task)
             raise

@@ -26,9 +26,7 @@ def visible(data: Processed) -> Processed:
     ends = np.cumsum([0, *(len(next(iter(split.values()))) for split in splits)]).tolist()
     bounds = dict(zip(SPLITS, pairwise(ends), strict=True))
     arrays = {key: np.concatenate([split[key] for split in splits]) for key in data.arrays}
-    meta = Facts({**data.meta, "splits": bounds})
-    meta.folder = data.folder
-    return Processed(Path(), meta, arrays)
+    return Processed(Path(), Facts({**data.meta, "splits": bounds}, data.folder), arrays)
 
 
 def worst(sweep: Sweep) -> float:

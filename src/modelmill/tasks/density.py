@@ -32,6 +32,7 @@ METRICS: Mapping[str, Better] = {
     "reconstruction_error": "lower",
     "free_energy_gap": "lower",
 }
+UNLEARNT = ("free_energy_gap",)  # 0 there
 ARRAYS = {"x": "values"}
 INPUTS = ("x",)
 MACHINE = "a Boltzmann machine of ones and zeros"

@@ -7,7 +7,6 @@ out from its beginning, and what MLflow has already stays as it is.
 """
 
 import fcntl
-import gc
 import json
 import os
 import select
@@ -19,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from modelmill import repository
+from modelmill import repository, runtime
 from modelmill.errors import ModelmillError, in_one_line, without_credentials
 from modelmill.files import write_text
 from modelmill.reference import Reference
@@ -217,12 +216,8 @@ class Recording:
 @cache
 def _client() -> "MlflowClient":
     """The client of all recordings; going through an import's objects is not worth its time."""
-    gc.disable()
-    try:
+    with runtime.uncollected():
         return store.connect()
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _monitor(run_id: str) -> "SystemMetricsMonitor | None":

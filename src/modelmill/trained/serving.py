@@ -11,7 +11,7 @@ import numpy as np
 from modelmill.datasets import processed, ratings, titles
 from modelmill.datasets.processed import Processed
 from modelmill.errors import ModelmillError
-from modelmill.files import sha256, undamaged
+from modelmill.files import Damaged, sha256, undamaged
 from modelmill.schema import validate
 from modelmill.trained import artifacts, recommender
 from modelmill.trained.artifacts import Card
@@ -27,6 +27,7 @@ TASKS = (*EXAMPLES, TEXT, *recommender.TASKS)  # the last take users
 SEAL = "meta.sha256"  # of the files of `DATA` that are there: the arrays of the digest are not
 DATA = (processed.META, processed.VOCABULARY, recommender.KNOWLEDGE, ratings.CATALOGUE)
 TOP = 10
+SYNC = "modelmill sync"
 REQUIREMENTS = ("tensorflow", "keras", "numpy", "pandas", "pydantic", "ruamel.yaml")
 
 
@@ -54,7 +55,7 @@ def _require_sealed(folder: Path) -> None:
     Models that were logged before there were seals have none.
     """
     seal = folder / SEAL
-    with undamaged(folder / processed.META, "modelmill sync"):
+    with undamaged(folder / processed.META, SYNC):
         if seal.exists() and seal.read_text(encoding="ascii") != _sealed(folder):
             raise ValueError(f"it, or what is beside it, is not what {SEAL} was written of")
 
@@ -152,7 +153,7 @@ class ServedRecommender:
 
     def __init__(self, folder: Path) -> None:
         _require_sealed(folder)
-        with undamaged(folder / recommender.KNOWLEDGE, "modelmill sync"):
+        with undamaged(folder / recommender.KNOWLEDGE, SYNC):
             knowledge, self.catalogue = recommender.unpack(folder)
         self.model = recommender.Recommender(folder, knowledge)
 
@@ -227,10 +228,9 @@ def _load_pyfunc(path: str) -> Served | ServedRecommender | ServedWriter:
         runtime.start(seed=0)
     try:
         return _loaded(Path(path))
-    except ModelmillError as error:  # its remedy would make data/models anew
-        said = str(error).rpartition(": run `")[0] or error
+    except Damaged as error:  # most remedies would make data/models anew
         raise ModelmillError(
-            f"{said}: delete what MLflow has of this model and run `modelmill sync`"
+            f"{error.what}: delete what MLflow has of this model and run `{SYNC}`"
         ) from None
 
 

@@ -34,8 +34,8 @@ class Trainer:
 
     Args:
         train, validation: batches to learn from and to measure on.
-        before: steps that other phases have done, and `remedy`: both for what is said of a
-            training that diverges.
+        before: steps done in earlier phases of the training.
+        remedy: what to try if it diverges.
 
     Attributes:
         step: steps done.

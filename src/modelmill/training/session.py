@@ -91,7 +91,7 @@ class Training:
     @property
     def step(self) -> int:
         """Steps done."""
-        return sum(self._lengths()[: self.number]) + self.trainer.step
+        return self.trainer.before + self.trainer.step
 
     @property
     def steps(self) -> int:

@@ -60,6 +60,7 @@ class Task(Protocol):
 
     Attributes:
         METRICS: names of what is measured while training, the loss first, and which way is better.
+        UNLEARNT: which of them say nothing of the data that are learnt from, if any do not.
         ARRAYS: what it needs of a data set, by name: values, classes, tokens, ids.
         INPUTS: names of what a model is given.
         STATE: when the state starts anew: at each pass over the data, or never in a training.
