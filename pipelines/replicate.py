@@ -19,9 +19,9 @@ def parser() -> argparse.ArgumentParser:
     known = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="What has been trained is kept in data/replicates: a command that was stopped goes "
-        "on when it is given again. Means and intervals are written to docs/results, or, if those "
-        "there are of the profile full and these are not, to data/replicates.",
+        epilog="What has been trained is kept in data/replicates: a command that was stopped\n"
+        "goes on when it is given again. Means and intervals are written to docs/results,\n"
+        "or, if those there are of the profile full and these are not, to data/replicates.",
     )
     known.add_argument("models", nargs="+", metavar="model", help="a key of `models`")
     values = known.add_mutually_exclusive_group(required=True)
