@@ -268,15 +268,18 @@ def test_changes_are_those_of_the_models_metrics(everything):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("commit", "changes", "said"),
     [
-        (None, "no commit to compare with"),
-        ([], "No model's metrics differ"),
-        ([Change("mnist_mlp", "accuracy", 0.5, 0.75)], "+0.25"),
+        ("", None, "no commit to compare with"),
+        ("0123456789ab", None, "<code>dvc metrics diff</code> fails"),
+        ("0123456789ab", [], "No model's metrics differ"),
+        ("0123456789ab", [Change("mnist_mlp", "accuracy", 0.5, 0.75)], "+0.25"),
     ],
 )
-def test_a_page_of_the_moment_has_changes_and_machine(changes, said, everything, root, tmp_path):
-    now = Moment("0123456789ab", changes, {"machine": "2 cores of <x>"}, lambda card: None)
+def test_a_page_of_the_moment_has_changes_and_machine(
+    commit, changes, said, everything, root, tmp_path
+):
+    now = Moment(commit, changes, {"machine": "2 cores of <x>"}, lambda card: None)
     write(tmp_path / "now.html", everything, root, now)
     text = (tmp_path / "now.html").read_text(encoding="utf-8")
     assert said in text

@@ -34,20 +34,17 @@ def rows(lines: Sequence[tuple[str, np.ndarray]], title: str, path: Path) -> Non
 
     The lowest of all values is white and the highest black.
     """
-    count = len(lines[0][1])
-    ends = {
-        "vmin": min(images.min() for _, images in lines),
-        "vmax": max(images.max() for _, images in lines),
-    }
-    with drawing(path, 1.1 * count + 1, 1.15 * len(lines) + 0.5, grid=False) as figure:
+    count, height, _ = lines[0][1].shape
+    table = tile(np.concatenate([images for _, images in lines]), count)
+    with drawing(path, 1.1 * count + 1, 1.05 * len(lines) + 0.5, grid=False) as figure:
         figure.suptitle(title)
-        table = figure.subplots(len(lines), count, squeeze=False)
-        for (name, images), places in zip(lines, table, strict=True):
-            for image, axes in zip(images, places, strict=True):
-                axes.imshow(image, cmap="gray_r", **ends)
-                axes.set(xticks=[], yticks=[])
-                axes.spines[:].set_visible(False)
-            places[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        axes = figure.subplots()
+        axes.imshow(table, cmap="gray_r")
+        middles = (height + GAP) * np.arange(len(lines)) + (height - 1) / 2
+        axes.set_yticks(middles, [name for name, _ in lines])
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
 
 
 def mosaics(parts: Sequence[tuple[str, np.ndarray]], title: str, path: Path, signed: bool) -> None:
@@ -66,10 +63,14 @@ def mosaics(parts: Sequence[tuple[str, np.ndarray]], title: str, path: Path, sig
             axes.axis("off")
 
 
-def tile(images: np.ndarray) -> np.ndarray:
-    """One picture of images [n, rows, columns], at least eight places wide, NaN between them."""
+def tile(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """One picture of images [n, height, width], so many a line, NaN between them.
+
+    Args:
+        columns: by default twice as many as there are lines, but at least eight.
+    """
     count, height, width = images.shape
-    columns = max(8, int(np.ceil(np.sqrt(2 * count))))
+    columns = columns or max(8, int(np.ceil(np.sqrt(2 * count))))
     lines = -(-count // columns)
     cells = np.full((lines * columns, height + GAP, width + GAP), np.nan)
     cells[:count, :height, :width] = images

@@ -47,7 +47,8 @@ def read_digit(path: Path) -> np.ndarray:
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
         raise ModelmillError(f"{path} is too large: more than {limit} pixels") from None
     except Exception as error:  # damaged files make Pillow raise almost anything
-        raise ModelmillError(f"{path} cannot be read: {error}") from None
+        reason = str(error) or type(error).__name__
+        raise ModelmillError(f"{path} cannot be read: {reason}") from None
     try:
         return normalise(grey)
     except ModelmillError as error:
