@@ -10,6 +10,7 @@ import io
 import re
 import shutil
 import signal
+import struct
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -441,7 +442,15 @@ def saved(kind, mode, grey):
     return buffer.getvalue()
 
 
+def announced(width, height):
+    """A GIF of a few bytes that says it is so large."""
+    gif = next(saved(*picture) for picture in pictures() if picture[0] == "GIF")
+    return gif[:6] + struct.pack("<HH", width, height) + gif[10:]
+
+
 @pytest.mark.fault("damaged pictures", PROMISE)
+@example(announced(11565, 2605))
+@example(announced(60000, 1))
 @given(damaged(*(saved(*picture) for picture in pictures())))
 def test_pictures(data):
     with tempfile.TemporaryDirectory() as folder:

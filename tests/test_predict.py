@@ -165,6 +165,12 @@ def test_jpeg_noise_is_not_ink(tmp_path):
     assert difference(read_digit(tmp_path / "digit.jpg"), normalise(draw(3))) < 5
 
 
+def test_of_very_many_pixels_blocks_are_enough(tmp_path, monkeypatch):
+    monkeypatch.setattr(digits, "ENOUGH", 50_000)
+    Image.fromarray(draw(3, 24, 360, 2000, 80, 200)).save(tmp_path / "strip.png")
+    assert difference(read_digit(tmp_path / "strip.png"), normalise(draw(3))) < 5
+
+
 def test_a_photograph_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the orientation: to be turned clockwise

@@ -8,6 +8,7 @@ computing the center of mass of the pixels, and translating the image so as to p
 at the center of the 28x28 field."
 """
 
+import math
 import warnings
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from modelmill.errors import ModelmillError
 
 FIELD, BOX = 28, 20
 CENTRE = 14  # in MNIST the centre of mass lies in this pixel, counted from 0, of both axes
-ENOUGH = 2000  # pixels of the shorter side: more show nothing that 28 x 28 could keep
+ENOUGH = 2000**2  # pixels: more show nothing that 28 x 28 could keep
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "PPM", "WEBP")  # Pillow hands others to programs
 FAINTEST = 0.1  # of the way from black to white: what stands out less is no digit
 INK = (0.25, 0.75)  # of a stroke's strength: up to the first is background, from the second is ink
@@ -38,7 +39,7 @@ def read_digit(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
-                grey = _smaller(_grey(ImageOps.exif_transpose(image)))
+                return normalise(_smaller(_grey(ImageOps.exif_transpose(image))))
     except FileNotFoundError:
         raise ModelmillError(f"{path} is missing") from None
     except UnidentifiedImageError:
@@ -46,13 +47,11 @@ def read_digit(path: Path) -> np.ndarray:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         limit = f"{Image.MAX_IMAGE_PIXELS:,}"
         raise ModelmillError(f"{path} is too large: more than {limit} pixels") from None
+    except ModelmillError as error:
+        raise ModelmillError(f"{path}: {error}") from None
     except Exception as error:  # damaged files make Pillow raise almost anything
         reason = str(error) or type(error).__name__
         raise ModelmillError(f"{path} cannot be read: {reason}") from None
-    try:
-        return normalise(grey)
-    except ModelmillError as error:
-        raise ModelmillError(f"{path}: {error}") from None
 
 
 def normalise(grey: np.ndarray) -> np.ndarray:
@@ -121,9 +120,9 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
 
 def _smaller(grey: np.ndarray) -> np.ndarray:
     """A picture of far more pixels than are needed, each block of them as its mean."""
-    factor = max(1, min(grey.shape) // ENOUGH)
-    if factor == 1:
+    if grey.size <= ENOUGH:
         return grey
+    factor = min(math.ceil(math.sqrt(grey.size / ENOUGH)), *grey.shape)
     height, width = (size // factor for size in grey.shape)
     blocks = grey[: height * factor, : width * factor].reshape(height, factor, width, factor)
     return blocks.mean(axis=(1, 3), dtype=np.float32).astype(grey.dtype)
