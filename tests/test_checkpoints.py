@@ -1,5 +1,6 @@
 """An interrupted training goes on as if nothing had happened, whatever happened."""
 
+import io
 import json
 import os
 import signal
@@ -203,6 +204,25 @@ def test_ctrl_c_saves_where_it_is_and_says_so(tmp_path, capsys, undisturbed):
     assert seen[:3] == [7, 14, 21]
     assert resumed == undisturbed
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+class Struck(io.FileIO):
+    """A log that brings a Ctrl-C whenever something is written to it."""
+
+    def write(self, data):
+        signal.raise_signal(signal.SIGINT)
+        return super().write(data)
+
+
+@pytest.mark.fault("Ctrl-C while a line is written", "the step is ended and saved")
+def test_ctrl_c_may_come_while_a_line_is_written(tmp_path, monkeypatch, capfd):
+    log = io.TextIOWrapper(io.BufferedWriter(Struck(tmp_path / "log", "w")), line_buffering=True)
+    monkeypatch.setattr(sys, "stderr", log)
+    with Checkpoints(tmp_path) as checkpoints:
+        print("epoch 1", file=sys.stderr)
+        assert checkpoints.interrupted
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "epoch 1\n"
+    assert "stopping at the end of this step (Ctrl-C again: at once)" in capfd.readouterr().err
 
 
 @pytest.mark.fault("a checkpoint at the end of a lap", "the next run ends with the same bytes")

@@ -22,6 +22,7 @@ SECONDS, SECONDS_AT_LAP = 30.0, 5.0  # between checkpoints: anywhere, and where 
 KEPT = 2
 STALE_SECONDS = 14 * 24 * 3600.0
 DIGEST_BYTES = 32
+STDERR = 2  # the file descriptor
 
 
 class Checkpoints(Observer):
@@ -126,7 +127,8 @@ class Checkpoints(Observer):
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
         self._default()
-        print("\nstopping at the end of this step (Ctrl-C again: at once)", file=sys.stderr)
+        with suppress(OSError):  # past Python's stream, which may be writing a line just now
+            os.write(STDERR, b"\nstopping at the end of this step (Ctrl-C again: at once)\n")
 
     def _default(self) -> None:
         for number, handler in self._handlers.items():
