@@ -68,8 +68,10 @@ def test_interrupted_all_stages_side_by_side_stop_and_go_on_in_the_next_run(seed
     for number, begins in ((signal.SIGINT, ": epoch "), (signal.SIGTERM, ": goes on from step ")):
         with clone.started(*COMMAND) as process:
             lines = iter(process.stdout.readline, "")
-            for name in MODELS:  # both at work, and neither will end
-                assert any(f"train@{name}{begins}" in line for line in lines)
+            awaited = {f"train@{name}{begins}" for name in MODELS}
+            while awaited:  # until both are at work, either first; neither will end
+                line = next(lines)
+                awaited = {text for text in awaited if text not in line}
             below = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(number)
             left = list(lines)
