@@ -70,7 +70,8 @@ def test_interrupted_all_stages_side_by_side_stop_and_go_on_in_the_next_run(seed
             lines = iter(process.stdout.readline, "")
             awaited = {f"train@{name}{begins}" for name in MODELS}
             while awaited:  # until both are at work, either first; neither will end
-                line = next(lines)
+                line = next(lines, "")
+                assert line, awaited
                 awaited = {text for text in awaited if text not in line}
             below = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(number)
